@@ -2,10 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, BrowserContext, async_playwright, expect
 
 from embedded.chromium import CHROMIUM
+
+PATIENCE_MS = 60_000
+"""How long a step of a test waits for the page. A test that passes never waits this long: it is for busy machines."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @asynccontextmanager
@@ -17,3 +23,10 @@ async def running_chromium() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=program)
         yield browser
         await browser.close()
+
+
+async def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    """Open a new profile of the browser, whose pages wait as long as `expect` does."""
+    context = await browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_MS)
+    return context

@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Page
 
 from academy.adapters.excel.sample import sample_workbook
-from harness.browser import running_chromium
+from harness.browser import new_context, running_chromium
 from harness.system import System, import_workbook
 from tests.docs.pages import page as page_of_docs
 from tests.docs.scripts import publishing_to_hanbit
@@ -25,7 +25,7 @@ POLL, CONNECT, RESULT = page_of_docs("docs/how-to/replace-a-poller.md").fenced("
 async def tab(system: System) -> AsyncIterator[Page]:
     """Open the product's page, as a reader does before pasting into the console."""
     async with running_chromium() as browser:
-        tab = await browser.new_page()
+        tab = await (await new_context(browser)).new_page()
         await tab.goto(system.address)
         yield tab
 

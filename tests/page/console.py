@@ -5,12 +5,11 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
+from harness.browser import new_context
 from harness.system import PASSWORD, System, tenant_of
 from realtime.publish import Publisher
 from realtime.records.record import draft_record
 from tests.page.test_imports import fill_in
-
-PATIENCE = 60_000
 
 
 class Console:
@@ -29,7 +28,7 @@ class Console:
 
     async def open_signed_out(self, path: str = "/", **context: Any) -> Page:
         """Open an address in a browser in which nobody is signed in."""
-        self.contexts.append(await self._browser.new_context(**context))
+        self.contexts.append(await new_context(self._browser, **context))
         page = await self.contexts[-1].new_page()
         await page.goto(self.address + path)
         return page
@@ -46,7 +45,7 @@ class Console:
 
 
 async def is_live(page: Page) -> None:
-    await expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENCE)
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
 
 
 def job(page: Page, name: str) -> Locator:
@@ -56,4 +55,4 @@ def job(page: Page, name: str) -> Locator:
 
 async def shows(page: Page, view: str) -> None:
     """Wait until the page shows a view, and its heading has the focus."""
-    await expect(page.locator(f"#{view}-title")).to_be_focused(timeout=PATIENCE)
+    await expect(page.locator(f"#{view}-title")).to_be_focused()

@@ -8,7 +8,7 @@ from playwright.async_api import Page
 from academy.adapters.excel.sample import sample_workbook
 from embedded import npm
 from harness.system import System, demo_lecture, import_workbook
-from tests.page.console import PATIENCE, Console, is_live
+from tests.page.console import Console, is_live
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -36,14 +36,14 @@ async def check_messages(console: Console, page: Page, axe: str) -> None:
     await page.goto(f"{console.address}/messages/new")
     await page.locator("#messages-lecture").select_option(index=1)
     await page.locator("#messages-text").fill("{name} 학생 🎉")
-    await page.locator(".preview[data-old=false] figure").first.wait_for(timeout=PATIENCE)
+    await page.locator(".preview[data-old=false] figure").first.wait_for()
     await check(page, axe)
     await page.locator("input[name=messages-by][value=students]").check()
     await page.locator("#messages tbody input").first.check()
     await check(page, axe)
     await page.goto(f"{console.address}/messages")
-    await page.locator("#messages tbody a").first.click(timeout=PATIENCE)
-    await page.locator("#messages .message tbody tr").first.wait_for(timeout=PATIENCE)
+    await page.locator("#messages tbody a").first.click()
+    await page.locator("#messages .message tbody tr").first.wait_for()
     await check(page, axe)
 
 
@@ -84,16 +84,16 @@ async def test_no_view_breaks_a_rule(
     async with system.client() as client:
         (lecture,) = (await client.get("/api/v1/lectures/", params={"search": "중등 수학 A"})).json()["results"]
     await page.goto(f"{console.address}/lectures")
-    await page.locator("#lectures tbody tr").first.wait_for(timeout=PATIENCE)
+    await page.locator("#lectures tbody tr").first.wait_for()
     await check(page, axe)
     await page.goto(f"{console.address}/lectures/{lecture['id']}")
-    await page.locator(".lessons > li").first.wait_for(timeout=PATIENCE)
+    await page.locator(".lessons > li").first.wait_for()
     await check(page, axe)
     await page.locator("#lecture-students + button").click()
-    await page.locator(".enrol-dialog tbody input").first.check(timeout=PATIENCE)
+    await page.locator(".enrol-dialog tbody input").first.check()
     await check(page, axe)
     await page.goto(f"{console.address}/jobs/{job_id}")
-    await page.locator("#job-result .failed-rows button").first.click(timeout=PATIENCE)
+    await page.locator("#job-result .failed-rows button").first.click()
     await page.locator("#job-rows tbody tr").first.wait_for()
     await check(page, axe)
     await check_messages(console, page, axe)
@@ -108,7 +108,7 @@ async def test_the_view_of_a_student_breaks_no_rule(console: Console, axe: str, 
     viewport = {"width": width, "height": 800}
     page = await console.open("/", "student", viewport=viewport, color_scheme=colours)
     await is_live(page)
-    await page.locator(".films > li").first.wait_for(timeout=PATIENCE)
+    await page.locator(".films > li").first.wait_for()
     await check(page, axe)
     assert await page.evaluate("document.documentElement.scrollWidth") == width
 
@@ -117,7 +117,7 @@ async def check_people(console: Console, page: Page, axe: str) -> None:
     """Check the page of an account, and the dialog with its one-time code."""
     console.query("DELETE FROM one_time_code RETURNING 1")  # else the page asks whether to replace a code
     await page.goto(f"{console.address}/people?search=teacher")
-    await page.locator("#people tbody a").first.click(timeout=PATIENCE)
+    await page.locator("#people tbody a").first.click()
     await page.locator(".person .facts-list").wait_for()
     await check(page, axe)
     await page.locator(".person .deeds button").first.click()

@@ -57,7 +57,7 @@ async def test_a_copied_link_opens_the_same_job_in_another_browser_and_after_a_r
 @pytest.mark.parametrize("path", [ABSENT, "/jobs/report:no-such", "/jobs/없는 것", "/videos/999999"])
 async def test_a_link_to_a_job_that_does_not_exist_says_so(console: Console, path: str) -> None:
     page = await console.open(path)
-    await expect(page.locator("#job-title")).to_have_text("작업을 찾을 수 없습니다", timeout=60_000)
+    await expect(page.locator("#job-title")).to_have_text("작업을 찾을 수 없습니다")
     await expect(page.locator("#job-problem")).to_contain_text("다른 학원의 작업입니다")
 
 

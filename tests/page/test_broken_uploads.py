@@ -8,7 +8,7 @@ from playwright.async_api import Dialog, FilePayload, Page, Route, expect
 
 from harness.system import System
 from harness.videos import sample, upload
-from tests.page.console import PATIENCE, Console, is_live, shows
+from tests.page.console import Console, is_live, shows
 from tests.page.test_lectures import make_lecture
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -62,7 +62,7 @@ async def test_the_page_warns_before_a_reload_and_offers_to_upload_the_same_file
     await begin_upload(page, lesson, "끊긴 수업")
     assert await reload(page) == ["beforeunload"]
     notice = page.locator("#video-broken")
-    await expect(notice).to_contain_text("‘끊긴 수업’ 올리기가 끝나기 전에", timeout=PATIENCE)
+    await expect(notice).to_contain_text("‘끊긴 수업’ 올리기가 끝나기 전에")
     await expect(notice).to_contain_text("긴 수업.mp4")
     other: FilePayload = {"name": "다른 수업.mp4", "mimeType": "video/mp4", "buffer": b"other"}
     await page.set_input_files("#video-again", other)
@@ -71,10 +71,10 @@ async def test_the_page_warns_before_a_reload_and_offers_to_upload_the_same_file
     )
     await page.set_input_files("#video-again", lesson)
     await expect(notice).to_be_hidden()
-    await expect(page.locator("#videos-list")).to_contain_text("끊긴 수업", timeout=PATIENCE)
-    await expect(page.locator("#video-title")).to_be_enabled(timeout=PATIENCE)
+    await expect(page.locator("#videos-list")).to_contain_text("끊긴 수업")
+    await expect(page.locator("#video-title")).to_be_enabled()
     assert await reload(page) == []  # nothing is uploaded any more
-    await expect(page.locator("#videos-list")).to_contain_text("끊긴 수업", timeout=PATIENCE)
+    await expect(page.locator("#videos-list")).to_contain_text("끊긴 수업")
     await expect(notice).to_be_hidden()
 
 
@@ -91,7 +91,7 @@ async def test_an_upload_that_has_arrived_although_its_answer_was_lost_is_not_of
         )
         assert answer.status_code == 202
     await reload(page)
-    await expect(page.locator("#videos-list")).to_contain_text("도착한 수업", timeout=PATIENCE)
+    await expect(page.locator("#videos-list")).to_contain_text("도착한 수업")
     await page.wait_for_load_state("networkidle")
     await expect(page.locator("#video-broken")).to_be_hidden()
 
@@ -101,7 +101,7 @@ async def test_a_broken_upload_can_be_given_up(console: Console, lesson: Path) -
     await is_live(page)
     await begin_upload(page, lesson, "그만둔 수업")
     await reload(page)
-    await page.get_by_role("button", name="올리지 않기").click(timeout=PATIENCE)
+    await page.get_by_role("button", name="올리지 않기").click()
     await expect(page.locator("#video-broken")).to_be_hidden()
     await shows(page, "videos")
     await reload(page)
@@ -129,12 +129,12 @@ async def test_a_teacher_renames_a_video_and_other_pages_show_its_new_title(cons
     teacher, owner = await console.open("/videos", "teacher"), await console.open(f"/videos/{video_id}")
     for page in (teacher, owner):
         await is_live(page)
-    await expect(owner.locator("#job-title")).to_have_text("옛 이름", timeout=PATIENCE)
-    await teacher.get_by_role("button", name="옛 이름 이름 바꾸기").click(timeout=PATIENCE)
+    await expect(owner.locator("#job-title")).to_have_text("옛 이름")
+    await teacher.get_by_role("button", name="옛 이름 이름 바꾸기").click()
     form = teacher.get_by_role("dialog", name="동영상 이름 바꾸기")
     await form.get_by_label("제목").fill("새 이름")
     await form.get_by_role("button", name="저장").click()
-    await expect(teacher.get_by_role("button", name="새 이름 이름 바꾸기")).to_be_focused(timeout=PATIENCE)
-    await expect(owner.locator("#job-title")).to_have_text("새 이름", timeout=PATIENCE)
+    await expect(teacher.get_by_role("button", name="새 이름 이름 바꾸기")).to_be_focused()
+    await expect(owner.locator("#job-title")).to_have_text("새 이름")
     await expect(owner.locator("#job-facts")).not_to_contain_text("시도")
     await expect(owner.locator("#job-line")).not_to_contain_text("시도")

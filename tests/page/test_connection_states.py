@@ -8,6 +8,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
 
 from embedded.ports import HOST
+from harness.browser import new_context
 from harness.proxy import Proxy
 from harness.system import PASSWORD, System, tenant_of
 from realtime.publish import Publisher
@@ -15,8 +16,6 @@ from tests.contract.test_hung_redis import hanging
 from tests.page.test_imports import fill_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
-
-PATIENCE = 60_000
 
 
 class Pages:
@@ -26,7 +25,7 @@ class Pages:
         self._browser = browser
 
     async def open(self, address: str, username: str = "owner") -> Page:
-        context = await self._browser.new_context()
+        context = await new_context(self._browser)
         page = await context.new_page()
         await page.goto(address)
         await fill_in(page, "hanbit", username, PASSWORD)
@@ -43,8 +42,8 @@ async def pages(browser: Browser) -> AsyncIterator[Pages]:
 
 async def expect_state(page: Page, state: str, reason: str = "") -> None:
     line = page.locator("#connection")
-    await expect(line).to_have_attribute("data-state", state, timeout=PATIENCE)
-    await expect(line).to_have_attribute("data-reason", reason, timeout=PATIENCE)
+    await expect(line).to_have_attribute("data-state", state)
+    await expect(line).to_have_attribute("data-reason", reason)
 
 
 async def expect_new_record_shown(page: Page, system: System, topic: str) -> None:
@@ -57,7 +56,7 @@ async def expect_new_record_shown(page: Page, system: System, topic: str) -> Non
             status="PENDING",
             data={"job_type": "excel_parsing", "file_name": f"{topic}.csv"},
         )
-    await expect(page.get_by_role("heading", name=f"{topic}.csv")).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_role("heading", name=f"{topic}.csv")).to_be_visible()
     with Publisher.from_url(system.redis.url) as publisher:
         publisher.status(tenant_id=tenant_of(system, "hanbit"), topic=topic, attempt=1, status="CANCELLED")
 
@@ -86,11 +85,11 @@ async def test_while_redis_hangs_the_page_is_not_live_and_a_screen_reader_hears_
     with hanging(own_system):
         await expect_state(page, "delayed", "server")
         await expect(page.locator("#connection-text")).to_have_text(re.compile("읽지 못하고"))
-        await expect(spoken).to_have_text(re.compile("읽지 못하고"), timeout=PATIENCE)
+        await expect(spoken).to_have_text(re.compile("읽지 못하고"))
         await page.locator("#language").click()
         await expect(page.locator("#connection-text")).to_have_text("Delayed · the server cannot read what is new")
     await expect_state(page, "live")
-    await expect(spoken).to_have_text("Live", timeout=PATIENCE)
+    await expect(spoken).to_have_text("Live")
     await expect_new_record_shown(page, own_system, "job:after-the-hang")
 
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from embedded.plan import Web
-from harness.browser import running_chromium
+from harness.browser import new_context, running_chromium
 from harness.firefox import running_firefox
 from harness.system import PASSWORD, System, tenant_of
 from realtime.publish.publisher import Publisher
@@ -44,7 +44,7 @@ HAS = """(topic) => window.seen.some((frame) => (frame.records ?? []).some((reco
 @asynccontextmanager
 async def chromium_at(address: str) -> AsyncIterator[None]:
     async with running_chromium() as browser:
-        page = await browser.new_page()
+        page = await (await new_context(browser)).new_page()
         await page.goto(address)
         yield
 

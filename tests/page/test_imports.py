@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, FilePayload, Locator, Page, WebSocketRoute, expect
 
+from harness.browser import new_context
 from harness.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
-PATIENCE = 60_000
 GOOD, TWINS, BAD = 4000, 40, 60
 # Records each value of the progress bar.
 RECORD_BAR = """() => {
@@ -54,7 +54,7 @@ async def sign_in(browser: Browser, system: System) -> AsyncIterator[SignIn]:
     contexts = []
 
     async def enter(tenant: str, username: str) -> Page:
-        contexts.append(await browser.new_context())
+        contexts.append(await new_context(browser))
         page = await contexts[-1].new_page()
         await page.goto(f"{system.address}/students/import")
         await fill_in(page, tenant, username, PASSWORD)
@@ -76,7 +76,7 @@ async def fill_in(page: Page, tenant: str, username: str, password: str) -> None
 
 
 async def is_live(page: Page) -> None:
-    await expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENCE)
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
 
 
 def card(page: Page, name: str) -> Locator:
@@ -88,7 +88,7 @@ async def percent(page: Page, name: str) -> int:
 
 
 async def ends(page: Page, name: str, status: str = "DONE") -> None:
-    await expect(card(page, name)).to_have_attribute("data-status", status, timeout=PATIENCE)
+    await expect(card(page, name)).to_have_attribute("data-status", status)
 
 
 async def test_the_progress_of_an_import_is_shown_in_every_browser_of_the_academy_and_no_other(
@@ -101,7 +101,7 @@ async def test_the_progress_of_an_import_is_shown_in_every_browser_of_the_academ
     await owner.evaluate(RECORD_BAR)
     await owner.set_input_files("#file", workbook("봄학기"))
     bar = card(teacher, "봄학기.csv").get_by_role("progressbar")
-    await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"), timeout=PATIENCE)
+    await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"))
 
     with worker_held(system):
         before = await percent(teacher, "봄학기.csv")
@@ -126,7 +126,7 @@ async def test_after_a_reload_the_bar_is_indeterminate_until_progress_arrives(si
     await is_live(page)
     await page.set_input_files("#file", workbook("여름학기"))
     bar = card(page, "여름학기.csv").get_by_role("progressbar")
-    await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"), timeout=PATIENCE)
+    await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"))
     answers = asyncio.Event()
 
     async def hold(socket: WebSocketRoute) -> None:
@@ -219,7 +219,7 @@ async def test_teachers_may_watch_and_students_see_that_the_page_is_for_staff(si
 
 
 async def test_the_page_has_no_inline_code_and_loads_nothing_from_other_hosts(browser: Browser, system: System) -> None:
-    page = await browser.new_page()
+    page = await (await new_context(browser)).new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 
 from academy.adapters.excel.sample import sample_workbook
 from harness.system import System, import_workbook
-from tests.page.console import PATIENCE, Console, is_live, shows
+from tests.page.console import Console, is_live, shows
 from tests.page.test_imports import BAD, workbook, worker_held
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -30,9 +30,9 @@ async def test_the_time_line_says_who_began_it_its_attempts_and_steps_and_how_it
             job_id = await import_workbook(client, sample_workbook(3000, seed=51), name="가을학기.xlsx")
             page = await console.open(f"/jobs/{job_id}")
             await shows(page, "job")
-            await expect(page.locator("#job-title")).to_have_text("가을학기.xlsx", timeout=PATIENCE)
+            await expect(page.locator("#job-title")).to_have_text("가을학기.xlsx")
             await is_live(page)
-    await expect(page.locator("#job-state")).to_have_text("완료", timeout=PATIENCE)
+    await expect(page.locator("#job-state")).to_have_text("완료")
     await expect(page.locator("#job-facts")).to_contain_text("걸린 시간")
     seen = await line(page)
     assert seen[0].startswith("작업 등록 · ")
@@ -40,7 +40,7 @@ async def test_the_time_line_says_who_began_it_its_attempts_and_steps_and_how_it
     assert seen[-1] == "완료"
     assert "학생 등록 중" in seen
     await page.reload()
-    await expect(page.locator("#job-line li").last).to_contain_text("완료", timeout=PATIENCE)
+    await expect(page.locator("#job-line li").last).to_contain_text("완료")
     counts = await page.locator("#job-result dt").all_text_contents()
     assert counts == ["새로 등록", "복원", "이미 있음", "실패"]
 
@@ -71,9 +71,9 @@ async def test_an_import_is_cancelled_and_retried_on_its_page(console: Console, 
             page = await console.open(f"/jobs/{job_id}")
             await is_live(page)
             await page.get_by_role("button", name="겨울학기.xlsx 취소").press("Enter")
-            await expect(page.locator("#job-state")).to_have_text("취소됨", timeout=PATIENCE)
-            await page.get_by_role("button", name="겨울학기.xlsx 다시 시도").press("Enter", timeout=PATIENCE)
-    await expect(page.locator("#job-state")).to_have_text("완료", timeout=PATIENCE)
+            await expect(page.locator("#job-state")).to_have_text("취소됨")
+            await page.get_by_role("button", name="겨울학기.xlsx 다시 시도").press("Enter")
+    await expect(page.locator("#job-state")).to_have_text("완료")
     await expect(page.locator("#job-facts")).to_contain_text(re.compile("시도[2-9]"))  # 3 if its worker was slow
     assert "2번째 시도 시작" in await line(page)
 
@@ -85,7 +85,7 @@ async def test_failed_rows_are_listed_with_reasons_and_their_file_can_be_correct
     async with system.client() as client:
         job_id = await import_workbook(client, sent["buffer"], name="실패.csv")
         page = await console.open(f"/jobs/{job_id}")
-        await expect(page.locator("#job-state")).to_have_text("완료", timeout=PATIENCE)
+        await expect(page.locator("#job-state")).to_have_text("완료")
         await page.get_by_role("button", name=f"실패한 행 {BAD}개 보기").press("Enter")
         rows = page.locator("#job-rows tbody tr")
         await expect(rows).to_have_count(50)
@@ -106,7 +106,7 @@ async def test_failed_rows_are_listed_with_reasons_and_their_file_can_be_correct
         book.save(corrected)
         again = await import_workbook(client, corrected.getvalue(), name="고침.xlsx")
         await page.goto(f"{system.address}/jobs/{again}")
-        await expect(page.locator("#job-state")).to_have_text("완료", timeout=PATIENCE)
+        await expect(page.locator("#job-state")).to_have_text("완료")
     counts = await page.locator("#job-result dd").all_text_contents()
     assert counts == [str(BAD), "0", "0", "0"]
 
@@ -122,7 +122,7 @@ async def test_a_teacher_and_whoever_comes_after_a_day_get_a_file_of_what_is_sho
     for username in ("owner", "teacher"):
         page = await console.open(f"/jobs/{job_id}", username)
         async with page.expect_download() as started:
-            await page.get_by_role("button", name="고쳐서 다시 올릴 파일 받기").press("Enter", timeout=PATIENCE)
+            await page.get_by_role("button", name="고쳐서 다시 올릴 파일 받기").press("Enter")
         download = await started.value
         assert download.suggested_filename == "하루 실패한 행.csv"
         await download.save_as(tmp_path / "rows.csv")
@@ -137,7 +137,7 @@ async def test_the_file_of_an_export_is_downloaded_and_a_teacher_gets_none(conso
         await watcher.until_terminal(f"job:{job_id}")
     page, teacher = await console.open(f"/jobs/{job_id}"), await console.open(f"/jobs/{job_id}", "teacher")
     async with page.expect_download() as started:
-        await page.get_by_role("button", name="파일 내려받기").press("Enter", timeout=PATIENCE)
+        await page.get_by_role("button", name="파일 내려받기").press("Enter")
     assert (await started.value).suggested_filename.endswith(".xlsx")
-    await expect(teacher.locator("#job-state")).to_have_text("완료", timeout=PATIENCE)
+    await expect(teacher.locator("#job-state")).to_have_text("완료")
     await expect(teacher.get_by_role("button", name="파일 내려받기")).to_be_hidden()

@@ -8,8 +8,9 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, Response, Route, expect
 
+from harness.browser import PATIENCE_MS
 from harness.system import System
-from tests.page.console import PATIENCE, Console, is_live, shows
+from tests.page.console import Console, is_live, shows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -54,7 +55,7 @@ async def test_a_lecture_is_added_and_students_are_enrolled_with_the_keyboard_al
     await page.get_by_role("button", name="강의 추가").press("Enter")
     await page.keyboard.type("키보드 강의")
     await page.keyboard.press("Enter")
-    await expect(page).to_have_url(re.compile(r"/lectures/\d+$"), timeout=PATIENCE)
+    await expect(page).to_have_url(re.compile(r"/lectures/\d+$"))
     await expect(page).to_have_title("키보드 강의 · 학원 작업 현황")
     await shows(page, "lectures")
     await page.get_by_role("button", name="수강생 추가").press("Enter")
@@ -63,11 +64,11 @@ async def test_a_lecture_is_added_and_students_are_enrolled_with_the_keyboard_al
     await expect(dialog.get_by_role("button", name="등록할 학생을 선택하십시오")).to_be_disabled()
     await page.keyboard.type("김")
     for row in (dialog.locator("tbody tr").nth(0), dialog.locator("tbody tr").nth(1)):
-        await expect(row).to_contain_text("김", timeout=PATIENCE)
+        await expect(row).to_contain_text("김")
         await row.get_by_role("checkbox").press("Space")
     await dialog.get_by_role("button", name="선택한 2명 등록").press("Enter")
     await expect(dialog).to_be_hidden()
-    await expect(said(page)).to_have_text("2명을 등록했습니다.", timeout=PATIENCE)
+    await expect(said(page)).to_have_text("2명을 등록했습니다.")
     await expect(students(page)).to_have_count(2)
     await expect(page.get_by_role("button", name="수강생 추가")).to_be_focused()
 
@@ -79,7 +80,7 @@ async def test_students_are_searched_and_an_enrolment_is_removed_after_a_questio
         lecture_id = await make_lecture(client, "수강 취소 강의", students=25)
     page = await console.open(f"/lectures/{lecture_id}")
     await is_live(page)
-    await expect(students(page)).to_have_count(20, timeout=PATIENCE)
+    await expect(students(page)).to_have_count(20)
     await page.get_by_role("button", name="다음").click()
     await expect(students(page)).to_have_count(5)
     name = await students(page).first.locator("td").first.inner_text()
@@ -93,7 +94,7 @@ async def test_students_are_searched_and_an_enrolment_is_removed_after_a_questio
     await expect(row).to_have_count(before)
     await row.first.get_by_role("button", name="수강 취소").click()
     await question.get_by_role("button", name="수강 취소").click()
-    await expect(said(page)).to_have_text(f"{name} 학생의 수강을 취소했습니다.", timeout=PATIENCE)
+    await expect(said(page)).to_have_text(f"{name} 학생의 수강을 취소했습니다.")
     await expect(page.get_by_role("heading", name="수강생", exact=True)).to_be_focused()
     async with system.client() as client:
         assert (await client.get(f"/api/v1/lectures/{lecture_id}/")).json()["student_count"] == 24
@@ -104,7 +105,7 @@ async def test_a_lecture_is_renamed_archived_taken_back_and_deleted(console: Con
         lecture_id = await make_lecture(client, "여름 특강")
     page = await console.open(f"/lectures/{lecture_id}")
     await is_live(page)
-    await page.get_by_role("button", name="고치기").click(timeout=PATIENCE)
+    await page.get_by_role("button", name="고치기").click()
     form = page.get_by_role("dialog", name="강의 고치기")
     await expect(form.get_by_label("강의 이름")).to_have_value("여름 특강")
     await form.get_by_label("강의 이름").fill("겨울 특강")
@@ -136,9 +137,9 @@ async def test_the_list_keeps_its_search_in_the_address(console: Console, system
     await is_live(page)
     await page.get_by_label("강의 이름으로 찾기").fill("찾을")
     rows = page.locator("#lectures tbody tr")
-    await expect(rows).to_have_count(1, timeout=PATIENCE)
+    await expect(rows).to_have_count(1)
     await page.reload()
-    await expect(page.get_by_label("강의 이름으로 찾기")).to_have_value("찾을", timeout=PATIENCE)
+    await expect(page.get_by_label("강의 이름으로 찾기")).to_have_value("찾을")
     await expect(rows).to_have_count(1)
     await page.get_by_role("link", name="찾을 강의").click()
     await shows(page, "lectures")
@@ -152,7 +153,7 @@ async def test_lessons_are_added_renamed_and_deleted(console: Console, system: S
     page = await console.open(f"/lectures/{lecture_id}")
     await is_live(page)
     lessons = page.locator(".lessons > li")
-    await page.get_by_role("button", name="수업 추가").click(timeout=PATIENCE)
+    await page.get_by_role("button", name="수업 추가").click()
     await page.get_by_role("dialog", name="수업 추가").get_by_label("수업 이름").fill("1강")
     await page.keyboard.press("Enter")
     await expect(lessons).to_have_count(1)
@@ -181,8 +182,8 @@ async def test_a_late_answer_does_not_bring_back_an_older_list_of_lessons(consol
 
     await page.route("**/lessons/?page_size=200", answer_late, times=1)
     console.publish(f"lecture:{lecture_id}", "DONE", attempt=1)
-    await asyncio.wait_for(waiting.wait(), PATIENCE / 1000)
-    await page.get_by_role("button", name="수업 추가").click(timeout=PATIENCE)
+    await asyncio.wait_for(waiting.wait(), PATIENCE_MS / 1000)
+    await page.get_by_role("button", name="수업 추가").click()
     await page.get_by_role("dialog", name="수업 추가").get_by_label("수업 이름").fill("1강")
     async with page.expect_response("**/lessons/?page_size=200"):
         await page.keyboard.press("Enter")
@@ -190,7 +191,7 @@ async def test_a_late_answer_does_not_bring_back_an_older_list_of_lessons(consol
     await expect(lessons).to_have_count(1)
     async with page.expect_event("requestfinished", lambda request: "/lessons/?page_size" in request.url):
         late.set()
-    await page.evaluate("fetch('/healthz').then((answer) => answer.text())")  # the page has taken the late answer by now
+    await page.evaluate("fetch('/healthz').then((answer) => answer.text())")
     await expect(lessons).to_have_count(1)
 
 
@@ -212,15 +213,15 @@ async def test_the_videos_of_a_lecture_follow_the_feed(console: Console, system:
     page = await console.open(f"/lectures/{lecture_id}")
     await is_live(page)
     shown = page.locator(".lessons ul > li")
-    await expect(shown.locator(".chip")).to_have_text("변환하는 중", timeout=PATIENCE)
+    await expect(shown.locator(".chip")).to_have_text("변환하는 중")
     console.publish(
         f"video:{running}", "FAILED", data={"title": "새 영상"}, error={"code": "truncated", "message": "x"}
     )
-    await expect(shown.locator(".chip")).to_have_text("실패", timeout=PATIENCE)
+    await expect(shown.locator(".chip")).to_have_text("실패")
     system.query("UPDATE lecture SET video_changes = 1 WHERE id = %s RETURNING id", lecture_id)
     system.query("UPDATE video SET status = 'READY', attempt = 2 WHERE id = %s RETURNING id", running)
     console.publish(f"lecture:{lecture_id}", "DONE")
-    await expect(shown.locator(".chip")).to_have_text("재생 가능", timeout=PATIENCE)
+    await expect(shown.locator(".chip")).to_have_text("재생 가능")
     await expect(page.get_by_role("button", name="새 영상 재생")).to_be_visible()
     await page.get_by_role("link", name="작업 현황", exact=True).click()
     await shows(page, "now")
@@ -235,9 +236,9 @@ async def test_a_teacher_sees_the_lecture_without_what_the_office_alone_may_do(
     page = await console.open("/lectures", "teacher")
     refused = refusals(page)
     await is_live(page)
-    await page.get_by_role("link", name="강사가 보는 강의").click(timeout=PATIENCE)
+    await page.get_by_role("link", name="강사가 보는 강의").click()
     await expect(page).to_have_url(re.compile(f"/lectures/{lecture_id}$"))
-    await expect(students(page)).to_have_count(3, timeout=PATIENCE)
+    await expect(students(page)).to_have_count(3)
     shown = [await button.inner_text() for button in await page.locator("#lectures button:visible").all()]
     assert shown == []
     await expect(page.get_by_role("link", name="동영상 올리기")).to_have_attribute(
@@ -245,7 +246,7 @@ async def test_a_teacher_sees_the_lecture_without_what_the_office_alone_may_do(
     )
     await page.get_by_role("link", name="동영상 올리기").click()
     await shows(page, "videos")
-    await expect(page.locator("#lecture")).to_have_value(str(lecture_id), timeout=PATIENCE)
+    await expect(page.locator("#lecture")).to_have_value(str(lecture_id))
     for path in ("/", "/videos", "/students/import", f"/lectures/{lecture_id}"):
         await page.goto(console.address + path)
         await is_live(page)
@@ -264,14 +265,14 @@ async def test_a_student_may_not_open_lectures_and_finds_the_way_to_the_own_view
 @pytest.mark.parametrize("lecture_id", ["999999999", "0"])
 async def test_a_lecture_that_does_not_exist_says_so(console: Console, lecture_id: str) -> None:
     page = await console.open(f"/lectures/{lecture_id}")
-    await expect(page.get_by_role("heading", level=1)).to_have_text("강의를 찾을 수 없습니다", timeout=PATIENCE)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("강의를 찾을 수 없습니다")
 
 
 async def test_a_lecture_of_another_academy_does_not_exist(console: Console, system: System) -> None:
     async with system.client("saebom") as client:
         lecture_id = await make_lecture(client, "남의 강의")
     page = await console.open(f"/lectures/{lecture_id}")
-    await expect(page.get_by_role("heading", level=1)).to_have_text("강의를 찾을 수 없습니다", timeout=PATIENCE)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("강의를 찾을 수 없습니다")
 
 
 async def test_what_the_server_refuses_is_said_beside_the_lecture(console: Console, system: System) -> None:
@@ -279,13 +280,11 @@ async def test_what_the_server_refuses_is_said_beside_the_lecture(console: Conso
         lecture_id = await make_lecture(client, "동영상이 생긴 강의")
     page = await console.open(f"/lectures/{lecture_id}")
     await is_live(page)
-    await page.get_by_role("button", name="삭제", exact=True).wait_for(timeout=PATIENCE)
+    await page.get_by_role("button", name="삭제", exact=True).wait_for()
     system.query(NEW_VIDEO, lecture_id, "FAILED")  # somebody uploads a video meanwhile
     await page.get_by_role("button", name="삭제", exact=True).click()
     await page.get_by_role("dialog").get_by_role("button", name="삭제").click()
-    await expect(page.locator(".lecture > .problem")).to_contain_text(
-        "강의는 대신 보관할 수 있습니다", timeout=PATIENCE
-    )
+    await expect(page.locator(".lecture > .problem")).to_contain_text("강의는 대신 보관할 수 있습니다")
 
 
 async def test_each_view_asks_once_and_polls_nothing(console: Console, system: System) -> None:
@@ -298,7 +297,7 @@ async def test_each_view_asks_once_and_polls_nothing(console: Console, system: S
     page.on("request", lambda request: asked.append(f"{request.method} {request.url.removeprefix(console.address)}"))
     await page.goto(f"{console.address}/lectures/{lecture_id}")
     await is_live(page)
-    await expect(students(page)).to_have_count(2, timeout=PATIENCE)
+    await expect(students(page)).to_have_count(2)
     await page.wait_for_load_state("networkidle")
     once = sorted(request for request in asked if "/realtime/ticket/" not in request)
     assert once == sorted(set(once))

@@ -14,7 +14,7 @@ from playwright.async_api import Locator, Page, Route, expect
 
 from harness.system import System, demo_lecture
 from tests.messaging.gateway import Gateway, running_gateway
-from tests.page.console import PATIENCE, Console, is_live, shows
+from tests.page.console import Console, is_live, shows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -93,7 +93,7 @@ def chip(page: Page) -> Locator:
 
 
 async def ended(page: Page, status: str = "DONE") -> None:
-    await expect(page.locator("#messages .message")).to_have_attribute("data-status", status, timeout=PATIENCE)
+    await expect(page.locator("#messages .message")).to_have_attribute("data-status", status)
 
 
 WALKS = [
@@ -141,7 +141,7 @@ async def test_a_message_to_a_lecture_is_written_previewed_and_sent_by_keyboard_
     text = f" 학생, 내일 휴강입니다. {uuid4()}"
     await page.keyboard.type(text)
     names = [(await api.get("/api/v1/students/", params={"lecture": lecture["id"]})).json()["results"][0]["name"]]
-    await expect(page.locator(".preview blockquote").first).to_have_text(names[0] + text, timeout=PATIENCE)
+    await expect(page.locator(".preview blockquote").first).to_have_text(names[0] + text)
     await expect(page.locator(".preview .people")).to_contain_text(f"{lecture['student_count']}")
     await picture(page, f"new-{width}")
     await tab_to(page, page.get_by_role("button", name=send, exact=True))
@@ -158,7 +158,7 @@ async def test_a_message_to_a_lecture_is_written_previewed_and_sent_by_keyboard_
         await ended(page)
     await expect(chip(page)).to_have_text(done)
     await expect(page.locator("[data-outcome=sent] dd")).to_have_text(f"{lecture['student_count']}")
-    await expect(row(page, names[0]).first.locator("[data-status=DONE]")).to_be_visible(timeout=PATIENCE)
+    await expect(row(page, names[0]).first.locator("[data-status=DONE]")).to_be_visible()
     assert len(received(gateway, text)) == lecture["student_count"]
     assert await page.evaluate("document.documentElement.scrollWidth") == width
     await picture(page, f"done-{width}")
@@ -182,7 +182,7 @@ async def test_students_are_searched_and_picked_and_doubtful_numbers_are_named_b
     await expect(page.get_by_label("표두나 선택")).to_have_count(0)
     await page.get_by_label("내용").fill("{name} 축하합니다 🎉")
     preview = page.get_by_role("region", name="미리 보기")
-    await expect(preview.locator(".people")).to_have_text("1명에게 문자 2건을 보냅니다.", timeout=PATIENCE)
+    await expect(preview.locator(".people")).to_have_text("1명에게 문자 2건을 보냅니다.")
     await expect(preview).to_contain_text("전화번호가 없어 받지 못하는 학생 1명: 표세나")
     await expect(preview).to_contain_text(re.compile("010-6666-0001: 2건 \\(표(하나, 표두나|두나, 표하나)\\)"))
     await expect(preview).to_contain_text("문자로 보낼 수 없는 글자가 있습니다: 🎉")
@@ -196,7 +196,7 @@ async def test_students_are_searched_and_picked_and_doubtful_numbers_are_named_b
     await page.get_by_role("button", name="표두나 빼기").press("Enter")
     await expect(page.get_by_role("button", name="표세나 빼기")).to_be_focused()
     await page.get_by_role("button", name="표하나 빼기").press("Enter")
-    await expect(preview.locator(".people")).to_have_text("0명에게 문자 0건을 보냅니다.", timeout=PATIENCE)
+    await expect(preview.locator(".people")).to_have_text("0명에게 문자 0건을 보냅니다.")
     await page.get_by_role("button", name="문자 보내기").click()
     await expect(page.get_by_role("alert").filter(visible=True)).to_have_text(
         "받는 사람 가운데 전화번호가 있는 사람이 없습니다."
@@ -245,15 +245,13 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_without_a_second_mes
     await page.get_by_label("내용").fill(text)
     await page.get_by_role("button", name="문자 보내기").click()
     await page.get_by_role("dialog").get_by_role("button", name="보내기", exact=True).click()
-    await expect(page.locator("#messages form > div > .problem")).to_contain_text(
-        "두 번 눌러도 한 번만 갑니다", timeout=PATIENCE
-    )
+    await expect(page.locator("#messages form > div > .problem")).to_contain_text("두 번 눌러도 한 번만 갑니다")
     await page.reload()
     await is_live(page)
     await expect(page.get_by_label("내용")).to_have_value(text)
     await page.get_by_role("button", name="문자 보내기").click()
     await page.get_by_role("dialog").get_by_role("button", name="보내기", exact=True).click()
-    await expect(page).to_have_url(re.compile("/messages/[0-9a-f-]{36}$"), timeout=PATIENCE)
+    await expect(page).to_have_url(re.compile("/messages/[0-9a-f-]{36}$"))
     assert len(posts) == 2
     assert len(set(posts)) == 1
     (job_id,) = await sent_with(api, text)
@@ -269,7 +267,7 @@ async def test_two_clicks_at_once_ask_once_and_send_once(console: Console, api: 
     await page.get_by_label("내용").fill(text)
     await page.get_by_role("button", name="문자 보내기").dblclick()
     await page.get_by_role("dialog").get_by_role("button", name="보내기", exact=True).dblclick()
-    await expect(page).to_have_url(re.compile("/messages/[0-9a-f-]{36}$"), timeout=PATIENCE)
+    await expect(page).to_have_url(re.compile("/messages/[0-9a-f-]{36}$"))
     (job_id,) = await sent_with(api, text)
     await api.post(f"/api/v1/jobs/{job_id}/cancel/")
 
@@ -284,16 +282,16 @@ async def test_progress_is_live_on_every_screen_and_the_office_can_cancel(
     text = f"진행 {uuid4()}"
     asked: list[str] = []
     job_id = await write(api, text=text, lecture=lecture["id"])
-    await expect(row(listing, text).locator(".chip")).to_have_text("대기 중", timeout=PATIENCE)
+    await expect(row(listing, text).locator(".chip")).to_have_text("대기 중")
     await row(teacher, text).get_by_role("link").click()
-    await expect(chip(teacher)).to_have_text("대기 중", timeout=PATIENCE)
+    await expect(chip(teacher)).to_have_text("대기 중")
     for page in (listing, teacher):
         page.on("request", lambda request: asked.append(request.url))
     with system.running_worker("messaging_worker", **worker_settings(gateway, rate=120)):
-        await expect(chip(teacher)).to_have_text("진행 중", timeout=PATIENCE)
-        await expect(teacher.locator("[data-outcome=sent] dd")).not_to_have_text("0", timeout=PATIENCE)
+        await expect(chip(teacher)).to_have_text("진행 중")
+        await expect(teacher.locator("[data-outcome=sent] dd")).not_to_have_text("0")
         await expect(teacher.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"))
-        await expect(row(listing, text)).to_contain_text(re.compile(r"건 중 [1-9]\d*건 보냄"), timeout=PATIENCE)
+        await expect(row(listing, text)).to_contain_text(re.compile(r"건 중 [1-9]\d*건 보냄"))
         assert [url for url in asked if "/messages/" in url] == []
         await picture(teacher, "running")
         await picture(listing, "list")
@@ -302,10 +300,10 @@ async def test_progress_is_live_on_every_screen_and_the_office_can_cancel(
         await listing.get_by_role("button", name="문자 보내기 취소").press("Enter")
         for page in (listing, teacher):
             await ended(page, "CANCELLED")
-            await expect(page.locator("tbody .chip", has_text="보내지 않음").first).to_be_visible(timeout=PATIENCE)
+            await expect(page.locator("tbody .chip", has_text="보내지 않음").first).to_be_visible()
     await listing.get_by_role("button", name="문자 보내기 다시 시도").wait_for()
     await listing.get_by_role("link", name="← 모든 문자").click()
-    await expect(row(listing, text).locator(".chip")).to_have_text("취소됨", timeout=PATIENCE)
+    await expect(row(listing, text).locator(".chip")).to_have_text("취소됨")
     detail = (await api.get(f"{API}{job_id}/")).json()
     assert len(received(gateway, text)) == detail["totals"]["sent"] < lecture["student_count"]
 
@@ -322,13 +320,13 @@ async def test_failed_messages_are_sent_again_once_by_keyboard(
         for one in (page, stale):
             await is_live(one)
             await ended(one)
-        await expect(row(page, "무하나")).to_contain_text("통신사가 받지 않았습니다. (통신사의 답: ", timeout=PATIENCE)
+        await expect(row(page, "무하나")).to_contain_text("통신사가 받지 않았습니다. (통신사의 답: ")
         await page.get_by_role("button", name="실패", exact=True).press("Enter")
         await expect(row(page, "무두나")).to_have_count(0)
         await expect(page).to_have_url(re.compile("status=failed$"))
         await page.reload()
         await expect(page.get_by_role("button", name="실패", exact=True)).to_have_attribute("aria-pressed", "true")
-        await expect(row(page, "무하나")).to_be_visible(timeout=PATIENCE)
+        await expect(row(page, "무하나")).to_be_visible()
         await picture(page, "failed")
         await api.patch(f"/api/v1/students/{first}/", json={"parent_phone": "01066663333"})
         await tab_to(page, page.get_by_role("button", name="실패한 문자 다시 보내기 (1건)"))
@@ -336,15 +334,15 @@ async def test_failed_messages_are_sent_again_once_by_keyboard(
         await expect(page.get_by_role("dialog")).to_contain_text("실패한 문자 1건을 다시 보낼까요?")
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
-        await expect(page.get_by_text("앞서 실패한 문자를 다시 보낸 것입니다.")).to_be_visible(timeout=PATIENCE)
+        await expect(page.get_by_text("앞서 실패한 문자를 다시 보낸 것입니다.")).to_be_visible()
         await ended(page)
-        await expect(row(page, "무하나")).to_contain_text("010-6666-3333", timeout=PATIENCE)
+        await expect(row(page, "무하나")).to_contain_text("010-6666-3333")
         await stale.get_by_role("button", name="실패한 문자 다시 보내기").click()
         await stale.get_by_role("button", name="다시 보내기", exact=True).click()
         await expect(stale.locator("#messages [role=alert]").filter(visible=True).first).to_contain_text(
-            "이미 다시 보냈습니다", timeout=PATIENCE
+            "이미 다시 보냈습니다"
         )
-        await stale.get_by_role("link", name="다시 보낸 결과 보기").click(timeout=PATIENCE)
+        await stale.get_by_role("link", name="다시 보낸 결과 보기").click()
         await expect(stale).to_have_url(page.url)
         await picture(stale, "retry")
     first_ones, again = received(gateway, "다시")[:2], received(gateway, "다시")[2:]
@@ -394,7 +392,7 @@ async def test_a_draft_survives_another_language_and_another_view_but_is_no_othe
 
 async def test_an_unknown_message_is_not_found(console: Console) -> None:
     page = await console.open(f"/messages/{uuid4()}")
-    await expect(page.locator("#messages .paged .problem")).to_have_text("찾을 수 없습니다.", timeout=PATIENCE)
+    await expect(page.locator("#messages .paged .problem")).to_have_text("찾을 수 없습니다.")
 
 
 async def test_nothing_is_asked_twice_on_load_and_nothing_is_polled(console: Console, api: httpx.AsyncClient) -> None:

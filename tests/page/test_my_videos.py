@@ -10,7 +10,7 @@ from playwright.async_api import Locator, Page, expect
 from embedded.plan import Worker
 from harness.system import System
 from harness.videos import sample, slow_ffmpeg, upload
-from tests.page.console import PATIENCE, Console, is_live, shows
+from tests.page.console import Console, is_live, shows
 from tests.page.test_lectures import refusals
 
 LECTURE = "중등 수학 A"
@@ -75,7 +75,7 @@ async def test_a_new_video_appears_when_it_is_ready_is_renamed_and_goes_when_it_
     student, parent = await console.open("/", "student"), await console.open("/my", "parent")
     for page in (student, parent):
         await is_live(page)
-        await expect(film(page, DEMO_VIDEO)).to_be_visible(timeout=PATIENCE)
+        await expect(film(page, DEMO_VIDEO)).to_be_visible()
     asked: list[str] = []
     student.on("request", lambda request: asked.append(request.url))
     async with system.client() as client, await system.watcher(client) as watcher:
@@ -86,17 +86,17 @@ async def test_a_new_video_appears_when_it_is_ready_is_renamed_and_goes_when_it_
         await expect(film(student, "방금 올린 수업")).to_have_count(0)
         assert asked == []  # nothing is polled
         for page in (student, parent):
-            await expect(film(page, "방금 올린 수업")).to_be_visible(timeout=PATIENCE)
+            await expect(film(page, "방금 올린 수업")).to_be_visible()
             await expect(page.locator("#my [role=status]")).to_have_text(
                 f"{LECTURE}: 새 동영상 ‘방금 올린 수업’을 볼 수 있습니다."
             )
         await expect(film(student, "방금 올린 수업")).to_contain_text("새 동영상")
         await client.patch(f"/media/videos/{video_id}/", json={"title": "이름을 바꾼 수업"})
         for page in (student, parent):
-            await expect(film(page, "이름을 바꾼 수업")).to_be_visible(timeout=PATIENCE)
+            await expect(film(page, "이름을 바꾼 수업")).to_be_visible()
         await client.delete(f"/media/videos/{video_id}/")
         for page in (student, parent):
-            await expect(film(page, "이름을 바꾼 수업")).to_have_count(0, timeout=PATIENCE)
+            await expect(film(page, "이름을 바꾼 수업")).to_have_count(0)
             await expect(film(page, DEMO_VIDEO)).to_be_visible()
 
 
@@ -109,11 +109,11 @@ async def test_a_lecture_that_ends_for_a_student_goes_from_the_page(console: Con
         enrolment = (await client.post("/api/v1/enrolments/", json=sent)).json()
         page = await console.open("/my", "student")
         await is_live(page)
-        await expect(lecture(page, "곧 끝날 강의")).to_contain_text("아직 동영상이 없습니다.", timeout=PATIENCE)
+        await expect(lecture(page, "곧 끝날 강의")).to_contain_text("아직 동영상이 없습니다.")
         await client.delete(f"/api/v1/enrolments/{enrolment['id']}/")
-    await expect(lecture(page, "곧 끝날 강의")).to_have_count(0, timeout=PATIENCE)
+    await expect(lecture(page, "곧 끝날 강의")).to_have_count(0)
     await is_live(page)
-    await expect(film(page, DEMO_VIDEO)).to_be_visible(timeout=PATIENCE)
+    await expect(film(page, DEMO_VIDEO)).to_be_visible()
     system.forget_tokens()
 
 
@@ -122,7 +122,7 @@ async def test_the_view_of_a_student_follows_the_language(console: Console) -> N
     await is_live(page)
     await page.get_by_role("button", name="English").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("My lectures and videos")
-    await expect(page.get_by_role("button", name=f"Play {DEMO_VIDEO}")).to_be_visible(timeout=PATIENCE)
+    await expect(page.get_by_role("button", name=f"Play {DEMO_VIDEO}")).to_be_visible()
     await expect(page).to_have_title("My lectures and videos · Academy work")
 
 
@@ -131,4 +131,4 @@ async def test_other_addresses_stay_closed_to_students(console: Console) -> None
     await is_live(page)
     for path in ("/videos", "/students/import", "/lectures"):
         await page.goto(console.address + path)
-        await expect(page.get_by_role("heading", name="다른 역할의 화면입니다")).to_be_visible(timeout=PATIENCE)
+        await expect(page.get_by_role("heading", name="다른 역할의 화면입니다")).to_be_visible()

@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from academy.adapters.excel.sample import sample_workbook
 from harness.system import System, import_workbook
-from tests.page.console import PATIENCE, Console, is_live, job
+from tests.page.console import Console, is_live, job
 from tests.page.test_imports import worker_held
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -41,11 +41,11 @@ async def test_an_import_is_listed_with_who_started_it_its_progress_and_its_resu
         await import_workbook(client, sample_workbook(3000, seed=41), name="봄학기.xlsx")
         shown = job(page, "봄학기.xlsx")
         bar = shown.get_by_role("progressbar")
-        await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"), timeout=PATIENCE)
+        await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"))
         await expect(shown).to_contain_text("학생 명단 가져오기")
-        await expect(shown).to_have_attribute("data-status", "DONE", timeout=PATIENCE)
+        await expect(shown).to_have_attribute("data-status", "DONE")
     await expect(shown).to_contain_text("새로 등록")
-    await expect(shown.locator(".about")).to_have_text(re.compile("학생 명단 가져오기 · .+ 시작"), timeout=PATIENCE)
+    await expect(shown.locator(".about")).to_have_text(re.compile("학생 명단 가져오기 · .+ 시작"))
     await expect(page.locator("#spoken")).to_contain_text("봄학기.xlsx: 완료했습니다.")
 
 
@@ -107,14 +107,14 @@ async def test_a_running_import_is_cancelled_and_retried_by_keyboard_and_a_teach
     async with system.client() as client:
         await import_workbook(client, sample_workbook(6000, seed=42), name="여름학기.xlsx")
     with worker_held(system):
-        await expect(job(teacher, "여름학기.xlsx")).to_be_visible(timeout=PATIENCE)
+        await expect(job(teacher, "여름학기.xlsx")).to_be_visible()
         await expect(job(teacher, "여름학기.xlsx").get_by_role("button")).to_have_count(0)
         await owner.get_by_role("button", name="여름학기.xlsx 취소").press("Enter")
-        await expect(job(owner, "여름학기.xlsx")).to_have_attribute("data-status", "CANCELLED", timeout=PATIENCE)
+        await expect(job(owner, "여름학기.xlsx")).to_have_attribute("data-status", "CANCELLED")
         retry = owner.get_by_role("button", name="여름학기.xlsx 다시 시도")
-        await retry.press("Enter", timeout=PATIENCE)
-    await expect(job(owner, "여름학기.xlsx")).to_have_attribute("data-status", "DONE", timeout=PATIENCE)
-    await expect(job(teacher, "여름학기.xlsx")).to_have_attribute("data-status", "DONE", timeout=PATIENCE)
+        await retry.press("Enter")
+    await expect(job(owner, "여름학기.xlsx")).to_have_attribute("data-status", "DONE")
+    await expect(job(teacher, "여름학기.xlsx")).to_have_attribute("data-status", "DONE")
 
 
 async def test_a_retry_is_not_offered_where_it_cannot_help(console: Console, system: System) -> None:
@@ -122,9 +122,9 @@ async def test_a_retry_is_not_offered_where_it_cannot_help(console: Console, sys
     await is_live(page)
     async with system.client() as client:
         await import_workbook(client, b"PK\x03\x04 not really", name="깨짐.xlsx")
-    await expect(job(page, "깨짐.xlsx")).to_have_attribute("data-status", "FAILED", timeout=PATIENCE)
+    await expect(job(page, "깨짐.xlsx")).to_have_attribute("data-status", "FAILED")
     await expect(job(page, "깨짐.xlsx")).to_contain_text("파일이 손상되어")
-    await expect(job(page, "깨짐.xlsx").locator(".about")).to_contain_text("시작", timeout=PATIENCE)
+    await expect(job(page, "깨짐.xlsx").locator(".about")).to_contain_text("시작")
     await expect(job(page, "깨짐.xlsx").get_by_role("button")).to_have_count(0)
 
 
@@ -139,7 +139,7 @@ async def test_many_ends_at_once_are_one_sentence_for_a_screen_reader(console: C
         console.publish(f"crowd:{number}", "DONE")
     await expect(job(page, "무리 11")).to_have_attribute("data-status", "DONE")
     console.publish("crowd:last", "PROCESSING", data={"title": "마지막"})
-    await page.wait_for_function("() => said.join().includes('마지막') || said.length > 4", timeout=PATIENCE)
+    await page.wait_for_function("() => said.join().includes('마지막') || said.length > 4")
     said = await page.evaluate("said")
     assert len(said) <= 4
     assert any(re.fullmatch(r"작업 소식이 \d+건 있습니다\.", sentence) for sentence in said), said
@@ -154,19 +154,19 @@ async def test_a_long_job_that_ends_in_a_hidden_tab_is_told_by_the_title_and_a_n
         job_id = await import_workbook(client, sample_workbook(4000, seed=43), name="긴 명단.xlsx")
         quick = "quick:1"
         with worker_held(system):
-            await expect(job(page, "긴 명단.xlsx")).to_be_visible(timeout=PATIENCE)
+            await expect(job(page, "긴 명단.xlsx")).to_be_visible()
             system.query(
                 "UPDATE aijob SET created_at = now() - interval '1 hour' WHERE job_id = %s RETURNING 1", job_id
             )
             await page.reload()
             await is_live(page)
             await page.evaluate(FAKE_NOTIFICATIONS)
-            await expect(job(page, "긴 명단.xlsx").locator(".about")).to_contain_text("시작", timeout=PATIENCE)
+            await expect(job(page, "긴 명단.xlsx").locator(".about")).to_contain_text("시작")
             await page.evaluate(HIDE, True)
             console.publish(quick, "PROCESSING", data={"title": "짧은 일"})
             console.publish(quick, "DONE", data={"title": "짧은 일"})  # the page may get this record alone
             await expect(job(page, "짧은 일")).to_have_attribute("data-status", "DONE")
-        await expect(job(page, "긴 명단.xlsx")).to_have_attribute("data-status", "DONE", timeout=PATIENCE)
+        await expect(job(page, "긴 명단.xlsx")).to_have_attribute("data-status", "DONE")
     await expect(page).to_have_title("(1) 진행 중인 작업과 최근 결과 · 학원 작업 현황")
     shown = await page.evaluate("shown")
     assert len(shown) == 1

@@ -11,10 +11,11 @@ from playwright.async_api import Browser, Page, WebSocket, expect
 from academy.adapters.excel.sample import sample_workbook
 from embedded import npm
 from embedded.plan import Web
+from harness.browser import new_context
 from harness.letters import put_letter
 from harness.system import System, eventually, import_workbook, tenant_of
 from harness.watcher import Watcher
-from tests.page.console import PATIENCE, Console, is_live, shows
+from tests.page.console import Console, is_live, shows
 from tests.page.test_accessibility import check
 from tests.page.test_imports import worker_held
 
@@ -42,7 +43,7 @@ def axe() -> str:
 @pytest_asyncio.fixture(loop_scope="module")
 async def operator(browser: Browser, admin: Web) -> AsyncIterator[Page]:
     """Yield the operators' page of the whole system, in English."""
-    context = await browser.new_context(viewport={"width": 1440, "height": 900})
+    context = await new_context(browser, viewport={"width": 1440, "height": 900})
     page = await context.new_page()
     await page.goto(admin.address + PATH)
     await page.locator("#id_username").fill("operator")
@@ -65,14 +66,14 @@ async def value(page: Page, name: str) -> str:
 async def test_an_owner_sees_the_figures_of_the_academy_and_nothing_polls(console: Console) -> None:
     page = await console.open("/operations")
     await shows(page, "operations")
-    await expect(page.locator(f"{tile(page, '접속')} .value")).to_have_text(re.compile(r"^[1-9]"), timeout=PATIENCE)
-    await expect(page.get_by_role("table", name="대기열").get_by_role("row")).to_have_count(4, timeout=PATIENCE)
+    await expect(page.locator(f"{tile(page, '접속')} .value")).to_have_text(re.compile(r"^[1-9]"))
+    await expect(page.get_by_role("table", name="대기열").get_by_role("row")).to_have_count(4)
     chart = page.get_by_role("img", name=re.compile("^접속: 지금"))
     await expect(chart).to_be_visible()
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     before = await page.get_by_text(re.compile("에 측정$")).inner_text()
-    await expect(page.get_by_text(re.compile("에 측정$"))).not_to_have_text(before, timeout=PATIENCE)
+    await expect(page.get_by_text(re.compile("에 측정$"))).not_to_have_text(before)
     # The page asks once for each job that another test has published without a row.
     assert [url for url in requests if "/api/v1/jobs/" not in url] == []
     await expect(page.get_by_role("table", name="학원")).to_have_count(0)
@@ -84,11 +85,11 @@ async def test_an_owner_sees_the_figures_of_the_academy_and_nothing_polls(consol
 async def test_the_own_connection_of_the_page_ends_when_it_is_left(console: Console) -> None:
     page = await console.open("/operations")
     chart = page.get_by_role("img", name=re.compile("^접속"))
-    await expect(chart).to_be_visible(timeout=PATIENCE)  # both connections of this page are open
+    await expect(chart).to_be_visible()  # both connections of this page are open
     sockets: list[WebSocket] = []
     page.on("websocket", lambda socket: sockets.append(socket))  # noqa: PLW0108 - Playwright cannot wrap a bound method
     await page.reload()
-    await expect(chart).to_be_visible(timeout=PATIENCE)
+    await expect(chart).to_be_visible()
     await is_live(page)
     assert len(sockets) == 2
     await page.get_by_role("link", name="작업 현황", exact=True).click()
@@ -99,7 +100,7 @@ async def test_the_own_connection_of_the_page_ends_when_it_is_left(console: Cons
 @pytest.mark.parametrize("role", ["staff", "teacher", "student"])
 async def test_other_roles_are_not_offered_the_page_and_cannot_open_it(console: Console, role: str) -> None:
     page = await console.open("/operations", role)
-    await expect(page.locator("#refused-title")).to_be_visible(timeout=PATIENCE)
+    await expect(page.locator("#refused-title")).to_be_visible()
     await expect(page.get_by_role("link", name="운영", exact=True)).to_have_count(0)
 
 
@@ -108,7 +109,7 @@ async def test_two_web_processes_are_added_up(operator: Page, system: System, ad
     addresses = [address.replace("http", "ws", 1) + "/ws/events/" for address in (system.address, admin.address)]
     clients = [await Watcher.connect(address, everything) for address in addresses * 3]
     row = operator.get_by_role("table", name="Academies").get_by_role("row").filter(has_text="hanbit")
-    await expect(row).to_contain_text(re.compile(r"hanbit\s*([6-9]|\d\d) \("), timeout=PATIENCE)
+    await expect(row).to_contain_text(re.compile(r"hanbit\s*([6-9]|\d\d) \("))
     processes = operator.get_by_role("table", name="Processes")
     await expect(processes.get_by_role("row").filter(has_text="connections")).to_have_count(2)
     await expect(processes.get_by_role("row").filter(has_text="Worker · Imports and exports")).to_have_count(1)
@@ -147,19 +148,17 @@ async def test_dead_letters_are_looked_at_sent_back_and_deleted_by_keyboard(oper
     put_letter(system, "ai", body, reason="It could not be done, although it was tried several times.")
     put_letter(system, "video", "no JSON 1", reason="It is malformed.")
     queues = operator.get_by_role("table", name="Queues")
-    await expect(queues.get_by_role("row").filter(has_text="Videos")).to_have_attribute(
-        "data-tone", "warn", timeout=PATIENCE
-    )
+    await expect(queues.get_by_role("row").filter(has_text="Videos")).to_have_attribute("data-tone", "warn")
     look = operator.get_by_role("button", name="Look at dead letters")
     await look.press("Enter")
     letters = operator.locator("#letters li")
     # Other tests may have left letters, too.
     ours, malformed = letters.filter(has_text=job_id), letters.filter(has_text="no JSON 1")
-    await expect(ours).to_contain_text("although it was tried several times", timeout=PATIENCE)
+    await expect(ours).to_contain_text("although it was tried several times")
     await expect(malformed).to_have_count(1)
 
     await operator.get_by_role("button", name=f"Send hanbit · job {job_id} back").press("Enter")
-    await expect(operator.locator("#letters [role=status]")).to_have_text(re.compile("sent back"), timeout=PATIENCE)
+    await expect(operator.locator("#letters [role=status]")).to_have_text(re.compile("sent back"))
     await expect(operator.locator("#letters-title")).to_be_focused()
     await expect(ours).to_have_count(0)
     state = "SELECT status FROM aijob WHERE job_id = %s"
@@ -173,15 +172,15 @@ async def test_dead_letters_are_looked_at_sent_back_and_deleted_by_keyboard(oper
     await expect(operator.get_by_role("button", name="Keep it")).to_be_focused()
     await operator.keyboard.press("Tab")
     await operator.keyboard.press("Enter")
-    await expect(malformed).to_have_count(0, timeout=PATIENCE)
+    await expect(malformed).to_have_count(0)
 
 
 async def test_the_page_breaks_no_rule_of_accessibility(operator: Page, system: System, axe: str) -> None:
     put_letter(system, "video", "still no JSON", reason="It is malformed.")
-    await operator.get_by_role("table", name="Queues").wait_for(timeout=PATIENCE)
+    await operator.get_by_role("table", name="Queues").wait_for()
     await operator.get_by_role("button", name="Look at dead letters").click()
     letter = operator.locator("#letters li").filter(has_text="still no JSON")
-    await expect(letter).to_have_count(1, timeout=PATIENCE)
+    await expect(letter).to_have_count(1)
     for width, colours in ((1440, "light"), (360, "dark")):
         await operator.set_viewport_size({"width": width, "height": 800})
         # Without motion, so that no button is checked while its colour still changes.
@@ -190,7 +189,7 @@ async def test_the_page_breaks_no_rule_of_accessibility(operator: Page, system: 
         assert await operator.evaluate("document.documentElement.scrollWidth") <= width
     await operator.get_by_role("button", name="Delete no academy · still no JSON").click()
     await operator.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    await expect(letter).to_have_count(0, timeout=PATIENCE)
+    await expect(letter).to_have_count(0)
 
 
 async def test_a_page_whose_operator_has_signed_out_says_so(operator: Page) -> None:
@@ -198,6 +197,4 @@ async def test_a_page_whose_operator_has_signed_out_says_so(operator: Page) -> N
     await operator.evaluate(
         "token => fetch('/admin/logout/', { method: 'POST', headers: { 'X-CSRFToken': token } })", token
     )
-    await expect(operator.get_by_role("link", name="You are signed out. Sign in again.")).to_be_visible(
-        timeout=PATIENCE
-    )
+    await expect(operator.get_by_role("link", name="You are signed out. Sign in again.")).to_be_visible()

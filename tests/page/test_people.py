@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.page.console import PATIENCE, Console, is_live, shows
+from tests.page.console import Console, is_live, shows
 from tests.page.test_imports import fill_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -83,7 +83,7 @@ async def add(page: Page, username: str, *, name: str = "이새봄", role: str =
     await page.keyboard.press("Tab")
     await page.keyboard.type(username)
     await page.keyboard.press("Enter")
-    await expect(page.locator("#people-title")).to_have_text(name, timeout=PATIENCE)
+    await expect(page.locator("#people-title")).to_have_text(name)
     await expect(page.locator("#people-title")).to_be_focused()
     await expect(said(page)).to_contain_text(words["added"])
 
@@ -91,7 +91,7 @@ async def add(page: Page, username: str, *, name: str = "이새봄", role: str =
 async def shown_code(page: Page) -> str:
     """Return the code in the dialog."""
     code = page.locator(".code-dialog .code")
-    await expect(code).to_have_text(re.compile(r"^\d{4}( \d{4}){3}$"), timeout=PATIENCE)
+    await expect(code).to_have_text(re.compile(r"^\d{4}( \d{4}){3}$"))
     return await code.inner_text()
 
 
@@ -124,17 +124,17 @@ async def choose_a_password(theirs: Page, code: str) -> None:
         await theirs.keyboard.press("Enter")
         if typed == code:
             problem = theirs.locator("#change-problem")
-            await expect(problem).to_contain_text("다른 비밀번호를 정해 주십시오", timeout=PATIENCE)
+            await expect(problem).to_contain_text("다른 비밀번호를 정해 주십시오")
 
 
 async def end_device(page: Page, language: str) -> None:
     """Sign out the one device of an account by keyboard."""
     devices = page.locator(".devices li")
     await page.reload()
-    await expect(devices).to_have_count(1, timeout=PATIENCE)
+    await expect(devices).to_have_count(1)
     await picture(page, f"devices-{language}-{await page.evaluate('innerWidth')}")
     await devices.get_by_role("button").press("Enter")
-    await expect(said(page)).to_contain_text(WORDS[language]["ended"], timeout=PATIENCE)
+    await expect(said(page)).to_contain_text(WORDS[language]["ended"])
     await expect(page.get_by_role("heading", name=WORDS[language]["devices"])).to_be_focused()
     await expect(devices).to_have_count(0)
 
@@ -150,7 +150,7 @@ async def close_account(page: Page, language: str) -> None:
     await expect(page.get_by_role("button", name=words["shut"])).to_be_focused()
     await page.keyboard.press("Enter")
     await question.get_by_role("button", name=words["shut"]).press("Enter")
-    await expect(said(page)).to_have_text(words["shut_done"], timeout=PATIENCE)
+    await expect(said(page)).to_have_text(words["shut_done"])
     await expect(page.get_by_role("button", name=words["reopen"])).to_be_focused()
 
 
@@ -177,7 +177,7 @@ async def test_an_account_from_its_code_to_its_end_by_keyboard_alone(
     theirs = await console.open_signed_out("/people", viewport={"width": width, "height": 800})
     await picture(theirs, f"sign-in-{width}")
     await fill_in(theirs, "hanbit", username, code.replace(" ", "-"))
-    await expect(theirs.get_by_label("새 비밀번호", exact=True)).to_be_focused(timeout=PATIENCE)
+    await expect(theirs.get_by_label("새 비밀번호", exact=True)).to_be_focused()
     await expect(theirs.get_by_role("heading", name="새 비밀번호 정하기")).to_be_visible()
     await expect(theirs.get_by_label("새 비밀번호", exact=True)).to_have_accessible_description(
         re.compile("문장처럼 길게")
@@ -191,12 +191,12 @@ async def test_an_account_from_its_code_to_its_end_by_keyboard_alone(
     await is_live(theirs)
 
     await end_device(page, language)
-    await expect(theirs.get_by_label("학원 코드")).to_be_visible(timeout=PATIENCE)
+    await expect(theirs.get_by_label("학원 코드")).to_be_visible()
     await close_account(page, language)
     await fill_in(theirs, "hanbit", username, CHOSEN)
-    await expect(theirs.locator("#sign-in-problem")).to_contain_text("맞지 않습니다", timeout=PATIENCE)
+    await expect(theirs.locator("#sign-in-problem")).to_contain_text("맞지 않습니다")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("button", name=words["code"])).to_be_focused(timeout=PATIENCE)
+    await expect(page.get_by_role("button", name=words["code"])).to_be_focused()
     await fill_in(theirs, "hanbit", username, CHOSEN)
     await is_live(theirs)
 
@@ -214,10 +214,10 @@ async def test_a_used_a_replaced_and_an_expired_code_are_explained(console: Cons
     await page.keyboard.press("Escape")
     theirs = await console.open_signed_out("/")
     await fill_in(theirs, "saebom", "late", first)
-    await expect(theirs.locator("#sign-in-problem")).to_contain_text("맞지 않습니다", timeout=PATIENCE)
+    await expect(theirs.locator("#sign-in-problem")).to_contain_text("맞지 않습니다")
     console.query("UPDATE one_time_code SET expires_at = now() RETURNING 1")
     await fill_in(theirs, "saebom", "late", second)
-    await expect(theirs.locator("#sign-in-problem")).to_contain_text("기한이 지났습니다", timeout=PATIENCE)
+    await expect(theirs.locator("#sign-in-problem")).to_contain_text("기한이 지났습니다")
 
 
 async def test_a_wrong_form_says_what_is_wrong_beside_the_field(console: Console) -> None:
@@ -252,7 +252,7 @@ async def test_filters_are_in_the_address_and_survive_a_reload_and_the_way_back(
     await expect(rows).to_have_count(1)
     await expect(page).to_have_url(re.compile(r"/people\?role=teacher&search=teacher$"))
     await page.reload()
-    await expect(rows).to_have_count(1, timeout=PATIENCE)
+    await expect(rows).to_have_count(1)
     await rows.get_by_role("link").press("Enter")
     await shows(page, "people")
     await expect(page).to_have_url(re.compile(r"/people/\d+$"))
@@ -278,8 +278,8 @@ async def test_staff_manage_teachers_and_not_owners_and_nobody_manages_themselve
     ):
         await page.goto(f"{console.address}/people?search={username}")
         row = page.locator("#people tbody tr").filter(has=page.get_by_text(username, exact=True))
-        await row.get_by_role("link").press("Enter", timeout=PATIENCE)
-        await expect(page.locator(".person .facts-list")).to_be_visible(timeout=PATIENCE)
+        await row.get_by_role("link").press("Enter")
+        await expect(page.locator(".person .facts-list")).to_be_visible()
         await expect(page.locator(".person > .lead")).to_contain_text(sentence)
         await expect(buttons).to_have_text(shown)
         await expect(page.locator(".devices")).to_be_visible(visible=username == "teacher")
@@ -297,7 +297,7 @@ async def test_an_owner_changes_a_role_and_the_other_page_follows_at_once(consol
     theirs = await console.open_signed_out("/people")
     await fill_in(theirs, "hanbit", username, code)
     for label in ("새 비밀번호", "새 비밀번호 확인"):
-        await theirs.get_by_label(label, exact=True).fill(CHOSEN, timeout=PATIENCE)
+        await theirs.get_by_label(label, exact=True).fill(CHOSEN)
     await theirs.keyboard.press("Enter")
     await shows(theirs, "people")
     await is_live(theirs)
@@ -306,9 +306,9 @@ async def test_an_owner_changes_a_role_and_the_other_page_follows_at_once(consol
     await expect(dialog.get_by_label("이름", exact=True)).to_be_focused()
     await dialog.get_by_label("역할").select_option("teacher")
     await dialog.get_by_role("button", name="저장").press("Enter")
-    await expect(page.locator(".person .kind")).to_contain_text("강사", timeout=PATIENCE)
+    await expect(page.locator(".person .kind")).to_contain_text("강사")
     await expect(said(page)).to_contain_text("바로 적용됩니다")
-    await expect(theirs.locator("#refused-title")).to_be_visible(timeout=PATIENCE)
+    await expect(theirs.locator("#refused-title")).to_be_visible()
     await theirs.goto(console.address)
     await is_live(theirs)
     await expect(theirs.locator("#views a[data-view=people]")).to_be_hidden()
@@ -329,7 +329,7 @@ async def test_an_account_that_does_not_exist_and_one_of_another_academy_look_th
     await shows(page, "people")
     for user in (other, 999_999_999):
         await page.goto(f"{console.address}/people/{user}")
-        await expect(page.locator("#people-title")).to_have_text("계정을 찾을 수 없습니다", timeout=PATIENCE)
+        await expect(page.locator("#people-title")).to_have_text("계정을 찾을 수 없습니다")
         await expect(page.locator(".person > .problem")).to_contain_text("다른 학원의 계정입니다")
         await expect(page).to_have_title("계정을 찾을 수 없습니다 · 학원 작업 현황")
 

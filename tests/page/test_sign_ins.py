@@ -7,6 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from harness.browser import new_context
 from harness.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -16,7 +17,7 @@ PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.
 
 
 async def signed_in(browser: Browser, system: System, username: str, **context: str) -> Page:
-    page = await (await browser.new_context(**context)).new_page()  # type: ignore[arg-type]
+    page = await (await new_context(browser, **context)).new_page()
     await page.goto(system.address)
     await page.get_by_label("학원 코드").fill("saebom")
     await page.get_by_label("사용자 이름").fill(username)
@@ -27,7 +28,7 @@ async def signed_in(browser: Browser, system: System, username: str, **context: 
 
 
 async def live(page: Page) -> None:
-    await expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=60_000)
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
 
 
 async def test_no_token_is_stored_and_a_reload_and_a_second_tab_stay_signed_in(
@@ -78,7 +79,7 @@ async def test_a_device_is_listed_and_can_be_signed_out_by_keyboard(browser: Bro
 
 async def test_a_page_takes_over_the_session_that_an_earlier_version_stored(browser: Browser, system: System) -> None:
     account = {"tenant": "saebom", "username": "owner", "password": PASSWORD}
-    page = await (await browser.new_context()).new_page()
+    page = await (await new_context(browser)).new_page()
     tokens = await (await page.request.post(f"{system.address}/api/v1/auth/token/", data=account)).json()
     stored = json.dumps({**tokens, "until": 0})
     await page.add_init_script(

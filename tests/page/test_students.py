@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
 from harness.system import System, demo_lecture, import_workbook
-from tests.page.console import PATIENCE, Console, is_live, shows
+from tests.page.console import Console, is_live, shows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -21,7 +21,7 @@ STUDENTS = "/api/v1/students/"
 async def opened(console: Console, path: str = "/students", username: str = "owner", **context: Any) -> Page:
     page = await console.open(path, username, **context)
     await is_live(page)
-    await expect(page.locator("#students-title")).to_be_visible(timeout=PATIENCE)
+    await expect(page.locator("#students-title")).to_be_visible()
     return page
 
 
@@ -47,12 +47,12 @@ def said(page: Page) -> Locator:
 
 async def tells(page: Page, sentence: str) -> None:
     """Wait until the view shows this sentence."""
-    await expect(said(page)).to_contain_text(sentence, timeout=PATIENCE)
+    await expect(said(page)).to_contain_text(sentence)
 
 
 async def lists(page: Page, number: int) -> None:
     """Wait until the list has this number of rows."""
-    await expect(rows(page)).to_have_count(number, timeout=PATIENCE)
+    await expect(rows(page)).to_have_count(number)
 
 
 async def until_english(page: Page) -> None:
@@ -169,10 +169,10 @@ async def test_a_form_that_is_open_before_the_lectures_are_loaded_offers_them_an
     await page.get_by_label("이름", exact=True).fill("늦은강의")
     await page.get_by_label("학부모 전화", exact=True).fill("02-123")
     loaded.set()
-    await page.get_by_role("dialog").get_by_label("강의").select_option("중등 수학 A", timeout=PATIENCE)
+    await page.get_by_role("dialog").get_by_label("강의").select_option("중등 수학 A")
     await page.get_by_label("학부모 전화", exact=True).press("Enter")
     await expect(page.get_by_role("dialog")).to_contain_text(
-        "학부모 전화번호를 010으로 시작하는 11자리로 적어 주십시오.", timeout=PATIENCE
+        "학부모 전화번호를 010으로 시작하는 11자리로 적어 주십시오."
     )
     await expect(page.get_by_role("dialog").locator("option:checked")).to_have_text("중등 수학 A")
 
@@ -194,7 +194,7 @@ async def test_a_removed_student_is_restored_from_the_list_of_removed_ones(conso
     await lists(page, 0)
     await page.goto(f"{console.address}/students/{student_id}")
     entries = page.locator("#students .time-line li")
-    await expect(entries).to_have_count(3, timeout=PATIENCE)
+    await expect(entries).to_have_count(3)
     assert [" · ".join(text.split(" · ")[:1]) for text in await entries.locator("span").all_text_contents()] == [
         "복원",
         "목록에서 뺌",
@@ -216,7 +216,7 @@ async def test_a_student_who_is_there_already_is_shown_and_a_conflict_is_told_in
     await page.get_by_role("button", name="보기").click()
     await expect(page.locator("#students-title")).to_have_text("황보영")
     await page.goto(f"{console.address}/students/{other}")
-    await page.get_by_role("button", name="정보 고치기").click(timeout=PATIENCE)
+    await page.get_by_role("button", name="정보 고치기").click()
     await page.get_by_label("이름", exact=True).fill("황보영")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("dialog")).to_contain_text("이름과 학부모 전화번호가 같은 학생이 이미 있습니다.")
@@ -234,7 +234,7 @@ async def test_what_is_found_is_exported_with_progress_and_downloaded(
     export = page.get_by_role("button", name="엑셀로 내보내기")
     await export.press("Enter")
     exported = page.locator("#students .export")
-    await expect(exported).to_have_attribute("data-status", "DONE", timeout=PATIENCE)
+    await expect(exported).to_have_attribute("data-status", "DONE")
     await expect(export).to_be_focused()
     await expect(exported).to_contain_text("학생 명단")
     async with page.expect_download() as started:
@@ -266,7 +266,7 @@ async def test_the_template_is_downloaded_filled_in_and_imported_and_the_history
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     await page.locator("#file").set_input_files({"name": "새 학기.xlsx", "mimeType": kind, "buffer": filled.getvalue()})
     done = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="새 학기.xlsx"))
-    await expect(done).to_have_attribute("data-status", "DONE", timeout=PATIENCE)
+    await expect(done).to_have_attribute("data-status", "DONE")
     await page.get_by_role("link", name="학생", exact=True).click()
     await find(page, "동방신기")
     await page.get_by_role("link", name="동방신기").click()
@@ -293,11 +293,11 @@ async def test_the_upload_of_a_large_workbook_shows_how_much_has_left(console: C
     await page.locator("#file").set_input_files({"name": "큰파일.csv", "mimeType": "text/csv", "buffer": content})
     bar = page.locator("#import-percent")
     await expect(bar).to_be_visible()
-    await expect(page.locator("#import-sent")).to_be_hidden(timeout=PATIENCE)
+    await expect(page.locator("#import-sent")).to_be_hidden()
     shares = [int(share.rstrip("%")) for share in await page.evaluate("shares")]
     assert len({share for share in shares if 0 < share < 100}) >= 3, shares
     done = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="큰파일.csv"))
-    await expect(done).to_be_visible(timeout=PATIENCE)
+    await expect(done).to_be_visible()
 
 
 async def test_a_teacher_reads_and_changes_nothing_and_sees_no_removed_students(
@@ -317,14 +317,14 @@ async def test_a_teacher_reads_and_changes_nothing_and_sees_no_removed_students(
     async with system.client() as client:
         await client.delete(f"{STUDENTS}{student_id}/")
     await page.reload()
-    await expect(page.locator("#students-title")).to_have_text("학생을 찾을 수 없습니다", timeout=PATIENCE)
+    await expect(page.locator("#students-title")).to_have_text("학생을 찾을 수 없습니다")
 
 
 async def test_staff_may_add_students_and_a_student_may_not_open_the_view(console: Console) -> None:
     staff = await opened(console, "/students", "staff")
     await expect(staff.get_by_role("button", name="학생 추가")).to_be_visible()
     student = await console.open("/students", "student")
-    await expect(student.get_by_role("heading", name="다른 역할의 화면입니다")).to_be_visible(timeout=PATIENCE)
+    await expect(student.get_by_role("heading", name="다른 역할의 화면입니다")).to_be_visible()
 
 
 async def test_everything_is_said_in_english_too_and_the_language_changes_at_once(

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from embedded.plan import Worker
 from harness.system import System
 from harness.videos import sample, slow_ffmpeg
-from tests.page.test_imports import PATIENCE, SignIn, card, is_live, percent, sign_in
+from tests.page.test_imports import SignIn, card, is_live, percent, sign_in
 
 __all__ = ["sign_in"]  # imported as a fixture
 SECONDS = 32
@@ -55,14 +55,14 @@ async def test_the_progress_of_a_video_is_shown_in_both_browsers_and_the_video_p
     await upload(owner, lesson, "함수의 극한")
     for page in (owner, teacher):
         bar = card(page, "함수의 극한").get_by_role("progressbar")
-        await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"), timeout=PATIENCE)
-        await expect(bar).to_have_attribute("aria-valuetext", re.compile("변환 중.*남음"), timeout=PATIENCE)
+        await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"))
+        await expect(bar).to_have_attribute("aria-valuetext", re.compile("변환 중.*남음"))
     before = await percent(teacher, "함수의 극한")
     await teacher.reload()
     await open_videos(teacher)
     assert await percent(teacher, "함수의 극한") >= before
     for page in (owner, teacher):
-        await expect(card(page, "함수의 극한")).to_have_attribute("data-status", "READY", timeout=PATIENCE)
+        await expect(card(page, "함수의 극한")).to_have_attribute("data-status", "READY")
     await expect(owner.locator("#spoken")).to_contain_text("함수의 극한: 재생할 수 있습니다.")
     await expect(card(stranger, "함수의 극한")).to_have_count(0)
     await plays(teacher, "함수의 극한")
@@ -89,11 +89,11 @@ async def test_a_running_video_can_be_cancelled_and_retried_from_its_card(
     await open_videos(page)
     await upload(page, lesson, "광합성")
     shown = card(page, "광합성")
-    await expect(shown).to_have_attribute("data-status", "PROCESSING", timeout=PATIENCE)
+    await expect(shown).to_have_attribute("data-status", "PROCESSING")
     await shown.get_by_role("button", name="취소").click()
-    await expect(shown).to_have_attribute("data-status", "CANCELLED", timeout=PATIENCE)
+    await expect(shown).to_have_attribute("data-status", "CANCELLED")
     await shown.get_by_role("button", name="다시 시도").click()
-    await expect(shown).to_have_attribute("data-status", "READY", timeout=PATIENCE)
+    await expect(shown).to_have_attribute("data-status", "READY")
 
 
 async def test_a_video_is_deleted_by_keyboard_after_a_confirmation_and_disappears_everywhere(
@@ -106,7 +106,7 @@ async def test_a_video_is_deleted_by_keyboard_after_a_confirmation_and_disappear
     notes.write_text("수업 노트\n" * 50)
     await upload(owner, notes, "지울 것")
     for page in (owner, teacher):
-        await expect(card(page, "지울 것")).to_have_attribute("data-status", "FAILED", timeout=PATIENCE)
+        await expect(card(page, "지울 것")).to_have_attribute("data-status", "FAILED")
     button = owner.get_by_role("button", name="지울 것 삭제")
     question = owner.get_by_role("dialog", name="‘지울 것’ 동영상을 삭제할까요?")
     await button.press("Enter")
@@ -119,7 +119,7 @@ async def test_a_video_is_deleted_by_keyboard_after_a_confirmation_and_disappear
     await expect(question.get_by_role("button", name="삭제")).to_be_focused()
     await owner.keyboard.press("Enter")
     for page in (owner, teacher):
-        await expect(card(page, "지울 것")).to_have_count(0, timeout=PATIENCE)
+        await expect(card(page, "지울 것")).to_have_count(0)
     await expect(owner.locator("#videos-title")).to_be_focused()
     await expect(teacher.locator("#spoken")).to_contain_text("지울 것: 삭제되었습니다.")
     await owner.reload()
@@ -137,7 +137,7 @@ async def test_a_file_that_is_no_video_shows_the_reason_in_both_languages(
     notes.write_text("수업 노트\n" * 50)
     await upload(page, notes, "수업 노트")
     shown = card(page, "수업 노트").filter(has_text="동영상 파일이 아닙니다.")
-    await expect(shown.first).to_have_attribute("data-status", "FAILED", timeout=PATIENCE)
+    await expect(shown.first).to_have_attribute("data-status", "FAILED")
     await expect(shown.first.get_by_role("button", name="다시 시도")).to_be_hidden()  # the file stays what it is
     await page.get_by_role("button", name="English").click()
     await expect(page.locator("#videos").get_by_text("This is no video.").first).to_be_visible()
@@ -149,7 +149,7 @@ async def test_the_demo_video_is_listed(sign_in: SignIn) -> None:
     await open_videos(page)
     for title in ("1강 수업 영상", "1강 수업 노트"):
         await look_further_for(page, title)
-    await expect(card(page, "1강 수업 영상")).to_have_attribute("data-status", "READY", timeout=PATIENCE)
+    await expect(card(page, "1강 수업 영상")).to_have_attribute("data-status", "READY")
     await expect(card(page, "1강 수업 노트")).to_have_attribute("data-status", "FAILED")
     picture = card(page, "1강 수업 영상").locator("img")
     await picture.scroll_into_view_if_needed()  # loading="lazy": not fetched while far below

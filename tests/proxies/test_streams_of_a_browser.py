@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
+from harness.browser import new_context
 from harness.system import PASSWORD, System
 from tests.page.conftest import browser  # noqa: F401 - a fixture
 from tests.page.test_event_source import SIGN_IN
@@ -26,7 +27,7 @@ ASK = """() => { window.answered = false; window.asked = fetch("/healthz").then(
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser) -> AsyncIterator[Page]:  # noqa: F811 - the imported fixture
-    context = await browser.new_context(ignore_https_errors=True)
+    context = await new_context(browser, ignore_https_errors=True)
     yield await context.new_page()
     await context.close()
 

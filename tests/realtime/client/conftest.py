@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Route, WebSocketRoute
 
 from embedded.home import PROJECT
-from harness.browser import running_chromium
+from harness.browser import new_context, running_chromium
 
 MODULES = PROJECT / "realtime" / "client"
 ORIGIN = "http://localhost:9/"
@@ -90,7 +90,7 @@ class Tabs:
 
 
 async def until(page: Page, condition: str) -> None:
-    await page.wait_for_function(f"() => {condition}", timeout=10_000)
+    await page.wait_for_function(f"() => {condition}")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -101,7 +101,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def tabs(browser: Browser) -> AsyncIterator[Tabs]:
-    context = await browser.new_context()
+    context = await new_context(browser)
     await context.route("**/*", _answer)
     yield Tabs(context)
     await context.close()
@@ -110,7 +110,7 @@ async def tabs(browser: Browser) -> AsyncIterator[Tabs]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def module_page(browser: Browser) -> AsyncIterator[Page]:
     """Open an empty tab at `http://page.test`, which has the client's modules. Only tabs of https share connections."""
-    context = await browser.new_context()
+    context = await new_context(browser)
     await context.route("**/*", _answer)
     page = await context.new_page()
     await page.goto("http://page.test/")

@@ -103,7 +103,7 @@ class Server:
         return await asyncio.wait_for(self._connections.get(), 10)
 
     async def until(self, condition: str) -> None:
-        await self.page.wait_for_function(f"() => {condition}", timeout=10_000)
+        await self.page.wait_for_function(f"() => {condition}")
 
     async def seen(self) -> list[str]:
         seen: list[str] = await self.page.evaluate("seen")

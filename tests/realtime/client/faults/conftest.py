@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
-from harness.browser import running_chromium
+from harness.browser import new_context, running_chromium
 from harness.firefox import running_firefox
 from harness.system import System, running_system
 from tests.realtime.client.faults.watching import Browser, ChromiumBrowser, Tabs
@@ -23,7 +23,7 @@ async def driven(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
             yield firefox
     else:
         async with running_chromium() as chromium:
-            yield ChromiumBrowser(await chromium.new_context())
+            yield ChromiumBrowser(await new_context(chromium))
 
 
 @pytest_asyncio.fixture(loop_scope="module")

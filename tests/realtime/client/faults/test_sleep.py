@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page
 
-from harness.browser import running_chromium
+from harness.browser import new_context, running_chromium
 from harness.system import System
 from tests.realtime.client.faults.watching import ChromiumBrowser, Tab, Tabs
 
@@ -29,7 +29,7 @@ class ClockedBrowser(ChromiumBrowser):
 @pytest_asyncio.fixture(loop_scope="module")
 async def clocked() -> AsyncIterator[ClockedBrowser]:
     async with running_chromium() as chromium:
-        yield ClockedBrowser(await chromium.new_page())
+        yield ClockedBrowser(await (await new_context(chromium)).new_page())
 
 
 async def test_a_tab_that_was_frozen_for_an_hour_is_live_again_and_knows_what_has_ended(
