@@ -1,4 +1,4 @@
-"""Uploads and reloads: before a reload the page warns, and after it offers to go on. Also renaming videos."""
+"""Uploads that a reload breaks off: the page warns before, and offers to continue afterwards. Renaming videos."""
 
 import asyncio
 from pathlib import Path

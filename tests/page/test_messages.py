@@ -26,7 +26,7 @@ STORED = "JSON.stringify({...sessionStorage})"
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    """Run a gateway that refuses the number REFUSED."""
+    """Run a gateway that refuses messages to the phone number REFUSED."""
     with running_gateway() as running:
         running.answer = lambda message: 422 if message["to"] == REFUSED else 202
         yield running
@@ -43,7 +43,7 @@ async def api(system: System) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def received(gateway: Gateway, ending: str) -> list[tuple[str, str]]:
-    """Return the numbers and texts of the messages with this ending. Other tests may have left messages to be sent."""
+    """Return phone number and text of the received messages that end so. Messages of other tests may arrive, too."""
     messages = [(message["to"], message["text"]) for message in gateway.received]
     return [(to, text) for to, text in messages if text.endswith(ending)]
 

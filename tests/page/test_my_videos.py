@@ -1,4 +1,4 @@
-"""The view of students and parents: their lectures, the videos that they can play, and new ones without a reload."""
+"""The view of students and parents: their lectures, and videos to play. New videos appear without a reload."""
 
 import re
 from collections.abc import Iterator
