@@ -7,7 +7,9 @@ from realtime.records.transitions import Status
 
 
 def publish_video_change(tenant_id: int, session_id: int) -> None:
-    """Publish after the commit that the READY videos of this lesson's lecture have changed. Call it inside `atomic()`.
+    """Publish the record that tells that READY videos of this lesson's lecture were added, changed or removed.
+
+    Call it inside `atomic()`: the record is published after the commit.
 
     Students and parents may not watch the topic of a video before the video is READY, so they watch the topic of the
     lecture. The lecture's record has no data. Each change is a new attempt, because only a new attempt can replace a

@@ -48,12 +48,12 @@ class Lifecycle(Generic[R, RowId, C]):
     queue_of: Callable[[R], str]
 
     def insert(self, row: R) -> None:
-        """Write a new row, whose message is sent at its turn."""
+        """Write a new row. After the commit, its message is sent, or waits until it is its turn."""
         self.rows.insert(row)
         self._release(row)
 
     def begin(self, row: R, **changes: Any) -> None:
-        """Write the changes that make a locked row ready to be processed. Its message is sent at its turn."""
+        """Write the changes that make a locked row ready to be processed. Its message is sent like a new row's."""
         self._release(self.change(row, **changes))
 
     def claim(self, tenant_id: int, row_id: RowId, *, lease_alive: bool) -> C | ClaimRefusal:

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 LIGHT_BYTES = 1_000_000
-"""The largest body in the pool of light bodies. Larger bodies are in the pool of files."""
+"""Up to this size a body counts in the pool of light bodies. A larger body counts in the pool of files."""
 
 
 @dataclass(frozen=True, slots=True)

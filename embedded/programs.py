@@ -185,8 +185,8 @@ def _postgres_found() -> list[PostgresPrograms]:
 def postgres_servers(made_by: str | None = None) -> list[PostgresPrograms]:
     """Return the programs to try, the best first. For existing data, return those of the version `made_by`.
 
-    If there are none of that version, return others: they cannot start, and their error says why. Raises EmbeddedError
-    if there are no programs at all.
+    If there are none of that version, return one of another version: it cannot start, and its error says why. Raises
+    EmbeddedError if there are no programs at all.
     """
     found = _postgres_found()
     if made_by is None:

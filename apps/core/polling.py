@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from realtime.redis.clock import clock
 
 CACHING = "private, no-cache"
-"""A client may keep an answer. Each time before it uses the answer again, it must ask with the answer's ETag. The
+"""A client may keep an answer, but must ask the server, with the answer's ETag, before it uses the answer again. The
 status is 304 if the kept answer is still right."""
 
 

@@ -1,4 +1,4 @@
-"""The page: one template without data for all its addresses. Its scripts use the API like any other client."""
+"""Serves the page. All its addresses have the same template, which contains no data: its scripts use the API."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse

@@ -61,11 +61,11 @@ class Dispatching:
         connection.close()
 
     def look(self, now: float) -> None:
-        """Send the messages of jobs whose turn has come. Also search for lost messages, twice per visibility time."""
+        """Send the messages of jobs whose turn has come. Every half visibility time, also search for lost messages."""
         if released := dispatch.release(self._queue.short_name):
             log.info("turns_given", jobs=released)
         if now >= self._look_at:
-            self._look_at = now + self._patience / 4
+            self._look_at = now + self._patience / 4  # half a visibility time
             self._send_lost_again(now)
 
     def _send_lost_again(self, now: float) -> None:

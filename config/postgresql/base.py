@@ -62,10 +62,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise DatabaseTooOldError(str(problem)) from None
 
     def is_usable(self) -> bool:
-        """Return whether the connection is alive. With CONN_HEALTH_CHECKS, Django calls it before the first statement.
+        """Return whether the connection is alive.
 
-        Django also calls it after an error. In that case this method always sends a statement, as Django's own back end
-        does.
+        With CONN_HEALTH_CHECKS, Django calls this before the first statement of each request. Normally nothing is sent.
+        After an error, Django calls it, too. Then a statement is sent, as Django's own back end does.
         """
         if self.errors_occurred:
             return bool(super().is_usable())

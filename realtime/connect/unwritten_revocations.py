@@ -31,7 +31,10 @@ LOOK_SECONDS = 1.0
 STALE_SECONDS = 3.0
 """A check older than this is not trusted to show whether Redis accepts writes."""
 NOTE_SECONDS = 30
-"""How long processes read the database after a fault of Redis. The relay needs a moment to write missing marks."""
+"""For how long after the last fault of Redis processes also read revocations in the database.
+
+In this time the relay writes the marks that Redis does not have. A note in Redis, which expires, tells the processes.
+"""
 
 
 @dataclass(frozen=True, slots=True)

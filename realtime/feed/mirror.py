@@ -134,8 +134,8 @@ class Mirror:
             for record in new:
                 self._put(record)
             self._trim()
-            # A read shows only the latest record of each topic. An earlier record may have pushed another topic out of
-            # the index, and the mirror still holds that other topic.
+            # A read shows only the latest record of each topic, so the mirror never gets the records in between. One of
+            # them may have pushed another topic out of the index. The mirror still holds that other topic.
             self.has_surplus = len(self) > snapshot.shown
             return Change(reset=False, records=new)
         goes_on = self.continues_from(snapshot.epoch, self.offset) and self.offset >= snapshot.floor

@@ -19,7 +19,7 @@ OLD_SECONDS = 30.0
 
 
 def _outbox_unused() -> str:
-    """Return a text that says why this project does not use the outbox and its relay, or "" if it may use them.
+    """Return why this project seems not to use the outbox and its relay, or "" if it seems to use them.
 
     Raise DatabaseError if the database fails.
     """

@@ -88,8 +88,8 @@ class Delivery:
     def send(self, rows: list[OutboxEntry]) -> Outcome:
         """Send the rows one by one, and return the results. This needs no database, unless the sender uses one.
 
-        Once `WORK_SECONDS` have passed, failed tries have taken `FAILING_SECONDS`, or `stop` is set, the rest of the
-        rows is `untried`.
+        The rest of the rows is left `untried` as soon as `stop` is set, or the call has taken `WORK_SECONDS`, or its
+        failed tries together have taken `FAILING_SECONDS`.
         """
         outcome, until, failing = Outcome(), time.monotonic() + WORK_SECONDS, 0.0
         for entry in rows:

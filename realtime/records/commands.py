@@ -14,7 +14,7 @@ from realtime.records.trial_write import try_write
 class PublishScripts:
     """Two variants of `publish.lua`: at its memory limit, Redis refuses the first and executes the second.
 
-    Terminal records and repairs use the second, so that at the limit only progress and unfinished records are refused.
+    Terminal records and repairs use the second, so that at the limit only records of unfinished work are refused.
     """
 
     def __init__(self, redis: Any) -> None:

@@ -137,8 +137,8 @@ class Leases:
     def _end_forgotten(self, lapsed: list[Lapsed]) -> int:
         """Publish the final status of each of these topics that has ended in the database. Return their number.
 
-        Redis forgets a topic some time after it has ended. A worker that was frozen until then may publish the topic as
-        running again.
+        Redis forgets a topic some time after its end. A worker that was frozen during that time does not know of the
+        end, and publishes the topic as running.
         """
         running = [Indexed(lease.tenant_id, lease.topic, 0, 0, present=True) for lease in lapsed]
         return self._rebuild.mend(running, only_terminal=True).published

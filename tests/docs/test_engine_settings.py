@@ -1,6 +1,6 @@
-"""Tests that each default of the engine's settings is in only one place of the code.
+"""Tests that the code contains each default of the engine's settings only once.
 
-The engine's page and the environment variables have to have the same defaults.
+Also tests that the README of the engine and the class `Environment` name the same defaults.
 """
 
 import re

@@ -45,7 +45,8 @@ async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_do
     assert (stalled["status"], stalled["attempt"], stalled["progress"]) == ("PROCESSING", 1, before["progress"])
     assert stalled["data"] == before["data"]
     assert newcomer.records[f"job:{job_id}"]["stalled"] is True
-    # If a busy machine stops the second worker for a whole lease, the job is rightly called stalled once more.
+    # Check only the first record of the second worker: if a busy machine stops that worker for a whole lease, a later
+    # record is rightly stalled, too.
     assert {record["attempt"] for record in after} == {2}, after
     assert after[0]["stalled"] is False, after
     assert (done["status"], done["stalled"]) == ("DONE", False), after

@@ -135,7 +135,7 @@ async def test_a_revocation_that_went_to_the_old_master_is_written_again(
 async def test_a_look_reads_only_rows_that_were_sent_recently(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The fill has already published rows that were sent long ago. A look leaves them out, because they may be many."""
+    """After a failover, the fill of the empty Redis publishes the rows that were sent long ago. Looks need not."""
     await in_thread(Relay().round)
 
     def sent_long_ago() -> None:

@@ -81,7 +81,7 @@ def lines_done(claim: ImportClaim) -> set[int]:
 
 
 def save_outcomes(claim: ImportClaim, outcomes: Sequence[RowOutcome]) -> None:
-    """Save the outcomes of lines that have no outcome yet, with one statement."""
+    """Save these outcomes with one statement. None of their lines may have a saved outcome yet."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO aijob_row (job_id, line, outcome, name, student_id, code, reason) "

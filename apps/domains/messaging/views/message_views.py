@@ -80,7 +80,7 @@ class MessagePreviewView(APIView):
 
 
 class MessageRetryView(APIView):
-    """Send the messages that certainly did not leave again, in a new bulk message.
+    """Send again, in a new bulk message, the messages that certainly did not leave.
 
     Each bulk message can be retried only once.
     """
