@@ -57,6 +57,6 @@ class DatabaseMarks:
 
 
 def log_failure(reading: asyncio.Task[Any]) -> None:
-    """Log the error of a read. No caller may be waiting for the read any more, so nobody else would see the error."""
+    """Log the error of a read. If all callers have stopped waiting for the read, nobody else sees the error."""
     if not reading.cancelled() and (problem := reading.exception()) is not None:
         log.debug("marks_read_failed", error=str(problem))

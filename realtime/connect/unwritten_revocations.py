@@ -1,9 +1,10 @@
-"""Keeps the revocation marks that Redis may not have, and checks whether Redis accepts writes.
+"""Keeps the revocation marks that may be missing in Redis, and checks whether Redis accepts writes.
 
 A mark is valid once it is committed in the database. While Redis refuses writes, marks are sent to all processes by
-a plain `PUBLISH`, which Redis still accepts. Once a second, each process also reads from the database the marks that
-are not in Redis yet. While Redis does not answer, `realtime.connect.link_health` reads the database once a second
-for all code in the event loop. If the database cannot be read either, no ticket or token is accepted.
+a plain `PUBLISH`, which Redis still accepts. In this time, each process also reads from the database, once a second,
+the marks that are not in Redis yet. While Redis does not answer, `realtime.connect.link_health` reads the
+database once a second for all code in the event loop. If the database cannot be read either, no ticket or token is
+accepted.
 """
 
 import threading
@@ -31,9 +32,10 @@ LOOK_SECONDS = 1.0
 STALE_SECONDS = 3.0
 """A check older than this is not trusted to show whether Redis accepts writes."""
 NOTE_SECONDS = 30
-"""For how long after the last fault of Redis processes also read revocations in the database.
+"""After a fault of Redis, processes also read revocations from the database for this time.
 
-In this time the relay writes the marks that Redis does not have. A note in Redis, which expires, tells the processes.
+A note in Redis tells them to do so, and expires at the end of this time. Meanwhile the relay writes the marks that
+Redis does not have.
 """
 
 
@@ -57,7 +59,7 @@ Committed = Callable[[float], Iterable[CommittedMark]]
 
 
 class UnwrittenMarks:
-    """The marks that Redis may not have, as far as this process knows. Threads may share an instance."""
+    """The marks that, as far as this process knows, may be missing in Redis. Threads may share an instance."""
 
     def __init__(self, redis: Redis, committed: Committed | None = None, *, key_prefix: str = "") -> None:
         """Without `committed` no database is read, and marks are only as safe as the data in Redis."""
@@ -103,7 +105,7 @@ class UnwrittenMarks:
         self._marks.drop(tenant_id, subject, at)
 
     def refused(self, problem: ResponseError) -> None:
-        """Note that Redis has just refused a mark, so that the next call of `look` checks at once."""
+        """Store why Redis has just refused a mark, and let the next call of `look` check at once."""
         self._note_answer(problem)
         self._due = True
 
@@ -208,9 +210,9 @@ class UnwrittenMarks:
             raise MarksUnreadableError(f"{reason} ({str(problem).strip()}).") from problem
 
     def _keep(self, committed: Committed, seconds: float) -> bool:
-        """Read the marks of the last `seconds` from the database, and keep in memory those that Redis does not have.
+        """Keep in memory the marks that `committed` returns for `seconds`. Return whether Redis has all of them.
 
-        Return whether Redis has all of them. Raise the errors of the database driver.
+        Raise the errors of the database driver.
         """
         now = 1000 * clock.now()  # taken before the read: a later time would also revoke tokens issued during the read
         found = list(committed(seconds))

@@ -40,7 +40,7 @@ class Broadcast:
         self._delivered = 0
         """The offset up to which every subscriber has been sent the records, or is being sent them."""
         self._unsent: dict[str, Record] = {}
-        """The newest applied record of each topic that has not been fanned out."""
+        """By topic, the newest applied record that has not been fanned out."""
         self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
         self._flush_seconds = flush_seconds
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -115,8 +115,8 @@ class Broadcast:
         """Return the frames of the snapshot with which a connection or a new epoch begins.
 
         If the mirror continues from the place `since`, the frames contain what changed after that place. Otherwise, and
-        if `since` is None, the frames contain everything that is watched. `named_records` has, by topic, records of
-        named topics that the mirror may not hold. `max_bytes` limits the size of a frame.
+        if `since` is None, the frames contain everything that is watched. `named_records` has, by topic, the
+        records of named topics, in case the mirror does not hold them. `max_bytes` limits the size of a frame.
         """
         place = Place(self._mirror.epoch, self._mirror.offset, topics.hash)
         size = max_bytes or frames.MAX_SNAPSHOT_BYTES

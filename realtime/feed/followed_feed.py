@@ -120,12 +120,12 @@ class FollowedFeed:
     # Whether the feed is current.
 
     def confirm(self) -> None:
-        """Note that Redis confirmed the subscription, and request a read, after which the feed is current."""
+        """Request a read, after which the feed is current. Call this when Redis has confirmed the subscription."""
         self._confirmed = True
         self.request_read("confirmed")
 
     def lose(self, since: float | None) -> None:
-        """Note that the connection to Redis was lost: messages may be missed.
+        """Put the feed in doubt, because the connection to Redis was lost and messages may be missed.
 
         `since` is when Redis stopped answering, by the loop's clock. None means now.
         """
