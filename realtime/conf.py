@@ -107,7 +107,7 @@ def redis() -> Redis:
 
 
 def old_keys() -> OldKeys | None:
-    """Return a reader of records that also reads old keys if `REALTIME_LEGACY_KEYS` is `read`, else None.
+    """If `REALTIME_LEGACY_KEYS` is `read`, return a reader of records that reads old keys too. Otherwise return None.
 
     Workers of the first version, which had no tenants, write their progress to the old keys.
     """

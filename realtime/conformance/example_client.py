@@ -80,11 +80,11 @@ class Client:
                 socket.send('{"type": "pong"}')
             if time.monotonic() > renew_at:
                 renew_at = float("inf")
-                with suppress(OSError):  # without a ticket the connection ends with 4100, and nothing is lost
+                with suppress(OSError):  # without a new ticket, the server ends the connection with 4100
                     socket.send(json.dumps({"type": "refresh", "ticket": self.new_ticket()["ticket"]}))
             if self.doubtful and frame["type"] in {"snapshot", "subscribed"}:
                 time.sleep(0.25)  # a server allows 10 frames a second
-                for kind in ("subscribe", "unsubscribe"):  # the next hundred follow the answer
+                for kind in ("subscribe", "unsubscribe"):  # after the answer, ask for the next hundred
                     socket.send(json.dumps({"type": kind, "id": 1, "topics": sorted(self.doubtful)[:100]}))
 
     def watch(self) -> tuple[int, float]:

@@ -12,9 +12,9 @@ FIRST_FRAME_SECONDS = 20.0
 PING_SECONDS = 0.2
 PINGS_BEFORE_REFRESH = 50
 ATTEMPTS = 2
-"""After how many WebSockets without a single frame the client tries another transport."""
+"""If a proxy refuses WebSockets, a client tries this many before it tries another transport."""
 LEAST_SECONDS = 0.25
-"""The four random waits of a correct client take longer than this together, except once in 20,000 runs."""
+"""The sum of a correct client's four random waits is greater than this, except once in 20,000 runs."""
 
 
 async def pings(session: Session) -> None:

@@ -74,17 +74,17 @@ class Link:
     async def snapshot(
         self, records: Sequence[Unknown | Record], offset: int, *, recovered: bool = False, epoch: str | None = None
     ) -> None:
-        """Send the last part of a snapshot, or the only one."""
+        """Send a snapshot that has one part, or the last of several parts."""
         self.epoch = epoch or self.epoch
         place = self.place_at(offset)
         await self.send("snapshot", id=None, place=place, recovered=recovered, more=False, records=records)
 
     async def part(self, records: Sequence[Unknown | Record]) -> None:
-        """Send a part of a snapshot that another part follows."""
+        """Send one part of a snapshot, but not the last."""
         await self.send("snapshot", id=None, recovered=False, more=True, records=records)
 
     async def greet(self, records: Sequence[Unknown | Record], offset: int, **how: Any) -> None:
-        """Send a welcome and a whole snapshot."""
+        """Send a welcome, and a snapshot that has one part."""
         await self.welcome()
         await self.snapshot(records, offset, **how)
 
@@ -105,8 +105,8 @@ class Link:
     async def close(self, code: int, *, closing: dict[str, Any] | None = None, close_code: int | None = None) -> None:
         """End the link with a code.
 
-        Unless `closing` is None, first send a `closing` frame with these additional fields. `close_code` is the code of
-        the WebSocket itself, if it differs from `code`.
+        Unless `closing` is None, first send a frame of the type `closing`. The argument has its additional fields.
+        `close_code` is the code of the WebSocket itself, if it differs from `code`.
         """
         if closing is not None:
             await self.send("closing", code=code, reason="as the session says", **closing)

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    """Yield an error if a text does not match. As in ECMA-262, `$` matches only at the end, not before a line end."""
+    """Yield an error if a text does not match. As in ECMA-262, `$` does not match before a final line break."""
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance, re.ASCII):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 

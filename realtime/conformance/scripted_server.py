@@ -58,7 +58,7 @@ class ScriptedServer:
         """When a WebSocket was refused, because `sockets_blocked` is set."""
         self.sockets_blocked = self.events_buffered = False
         self.polled: tuple[str, int, RecordsShown] | None = None
-        """What a poll of all topics is answered: epoch, offset and records."""
+        """The answer to a poll of all topics: epoch, offset and records. If None, the answer has no records."""
         self.faults: list[str] = []
         self._http: asyncio.Server | None = None
         self._sockets: Server | None = None

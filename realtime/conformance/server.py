@@ -16,7 +16,7 @@ from realtime.conformance.server_client import Judged, nothing
 from realtime.conformance.verdicts import MismatchError, Verdict, summarize
 
 AT_ONCE = 4
-"""How many sessions run at the same time. A server limits how many connections a user may have."""
+"""How many checks run at the same time. A server limits how many connections a user may have."""
 
 
 async def judge(

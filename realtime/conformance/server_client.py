@@ -31,7 +31,7 @@ async def nothing() -> None:
 
 
 class Judged:
-    """A server, and the checks of one session with it.
+    """A server, and what one `ServerCheck` has found out about it so far.
 
     `new_ticket` returns a ticket that nobody has used. `publish` changes a record that the holder of the ticket may
     watch.
@@ -130,9 +130,9 @@ class CheckedSocket:
         return frame
 
     async def expect(self, kind: str, seconds: float = PATIENCE_SECONDS) -> Frame:
-        """Return the next frame of a type. Answers pings before it, and skips `records` and `delayed` frames.
+        """Return the next frame of this type. Before it, answer pings, and skip `records` and `delayed` frames.
 
-        Raises MismatchError if a frame of any other type comes first, or if no such frame comes in time.
+        Raises MismatchError if a frame of any other type comes first, if the connection ends, or if the time is over.
         """
         what = f"A frame of the type {kind} comes."
         until = time.monotonic() + seconds

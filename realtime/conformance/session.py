@@ -1,4 +1,4 @@
-"""One scripted session with one client: what it waits for, what it checks, and the verdict."""
+"""Runs a scripted session with one client, checks what the client does, and returns the verdict."""
 
 from __future__ import annotations
 
