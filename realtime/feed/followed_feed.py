@@ -166,7 +166,7 @@ class FollowedFeed:
     # Messages and reads.
 
     def receive(self, batch: Iterable[Message]) -> None:
-        """Apply messages in order, and fan them out. A message that does not follow the one before causes a read."""
+        """Apply messages in order, and fan them out. A gap between messages, or a new epoch, causes a read."""
         applied = 0
         ended = False
         for message in batch:
@@ -281,7 +281,7 @@ class FollowedFeed:
             self._overflown, self._read_wanted = False, True
 
     def _leave_behind(self, epochs: set[str]) -> None:
-        """Note that these epochs are over, except for the epoch of the mirror."""
+        """Remember that these epochs are over, except for the epoch of the mirror."""
         if len(self._epochs_seen) >= MAX_EPOCHS_SEEN:
             self._epochs_seen.clear()
         self._epochs_seen |= epochs

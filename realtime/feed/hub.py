@@ -150,7 +150,7 @@ class Hub:
     def unsubscribe(self, subscriber: Subscriber, request_id: int, removed: TopicFilter) -> None:
         """Remove topics that `subscribe` has added. The connection keeps the topics with which it began.
 
-        To get the record of a topic that it watches already, a client subscribes to the topic and unsubscribes again.
+        A client that needs the record of a topic it already watches can subscribe to the topic, and then unsubscribe.
         """
         if subscriber.ended:
             return
@@ -188,7 +188,7 @@ class Hub:
     def recover(self, tenant_ids: Iterable[int]) -> None:
         """Read feeds whose messages did not arrive, and replace the pub/sub connection to Redis."""
         for tenant_id in tenant_ids:
-            # A feed that was never loaded is read once its subscription is confirmed.
+            # A feed that was never loaded is read as soon as its subscription is confirmed.
             if tenant_id in self._feeds and self._feeds[tenant_id].mirror.loaded:
                 self._feeds[tenant_id].request_read("probe")
         self._reader.link.reconnect()
@@ -251,7 +251,7 @@ class Hub:
             self._drop_later(feed)
 
     async def _read_named(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
-        """Return the records of the named topics, of any age. If the mirror holds all of them, return an empty dict.
+        """Return the records of the named topics, however old. If the mirror holds all of them, return an empty dict.
 
         When this returns, the records and the mirror are of the same state of the feed. Raise FeedUnavailableError if
         Redis cannot be read, or if the mirror was replaced during each of `MAX_NAMED_READS` reads.
@@ -269,7 +269,7 @@ class Hub:
 
     @staticmethod
     async def _fits(feed: FollowedFeed, collector: RecordCollector, read: Named) -> bool:
-        """Update the mirror if it is older than the records in `read`, and add these records to `collector`.
+        """Add the records in `read` to `collector`. If the mirror is older, or Redis lost data, first read the feed.
 
         Return False if a read of the whole feed has replaced the mirror. The topics then have to be read again.
         """

@@ -1,7 +1,8 @@
 """The mirror: the copy of one tenant's feed in one server process. It takes messages and snapshots, and does no I/O.
 
-A mirror is loaded from a snapshot, and then applies messages one by one. A message that is not the next one, or has
-another epoch, is not applied: the hub reads the feed again, and that read contains what was missed.
+A mirror is loaded from a snapshot, and then applies messages one by one. It ignores a message that it already has. A
+message after a gap, or of another epoch, is not applied: the hub reads the feed again, and that read contains what was
+missed.
 """
 
 import re
@@ -127,7 +128,7 @@ class Mirror:
         """
         if snapshot.epoch == self.epoch and snapshot.offset < self.offset:
             self.has_surplus = False  # one read is enough: in a feed this busy, surplus topics leave soon
-            return Change(reset=False, records=[])  # the snapshot is older than the messages applied since
+            return Change(reset=False, records=[])  # newer messages were applied during the read
         if not snapshot.whole:
             new = [record for record in snapshot.records if record.offset > self.offset]
             self.offset, self.floor = snapshot.offset, max(self.floor, snapshot.floor)

@@ -65,14 +65,14 @@ class PubSubLink:
         self._holding: asyncio.Task[None] | None = None
         self._given_up = False
         self._pings: deque[float] = deque()
-        """When the pings were sent that the connection has not answered yet, by the loop's clock."""
+        """The send times, by the loop's clock, of the pings that the connection has not answered yet."""
         self._checked_at = self._connected_at = float("-inf")
         self._awake = asyncio.Event()
         self.connected = False
         self.history = ""
         """The replication id of the server that the connection leads to (`records/lua/replication_id.lua`)."""
         self.delivered_until = float("-inf")
-        """The time, by the loop's clock, before which every revocation since the subscription was delivered.
+        """Every revocation published between the subscription and this time (by the loop's clock) has been delivered.
 
         It is -inf without a confirmed subscription.
         """
