@@ -99,7 +99,7 @@ class Session:
     async def state(self, state: str, section: Section | None = None) -> None:
         """Wait until the client writes this state.
 
-        States count from the one that the previous wait found. What the client wrote earlier is ignored.
+        Looks at the state that the previous wait found, and at all later ones. Earlier states are ignored.
         """
 
         def said() -> list[str]:
@@ -156,7 +156,7 @@ class Session:
         return new
 
     async def asked(self, link: Link, topics: Iterable[str]) -> None:
-        """Wait until the client has asked for these topics by name, and has then unsubscribed from them again."""
+        """Wait until the client has asked for these topics by name, and then until it has unsubscribed from them."""
         wanted = set(topics)
         before = set(link.named.split(","))
         await self.until(

@@ -57,7 +57,7 @@ class Carrier(Transport, Protocol):
 
 
 class Connection:
-    """A connection. Its first ticket sets its permissions. A new ticket only sets a new time at which it ends."""
+    """A connection. Its ticket sets its user, what it may watch, and when it ends. `refresh` replaces the ticket."""
 
     def __init__(
         self,
@@ -86,9 +86,9 @@ class Connection:
         """Send the welcome and the snapshot, and from then on the changes.
 
         `admit` must raise an error if the ticket is no longer valid. This method raises the same error. It raises
-        RefusedError if the process is draining or at a limit, or if the feed or revocations cannot be read. After an
-        error the connection is stopped. If `end` was called during the opening, the client was already sent the
-        reason, so RefusedError is not raised.
+        RefusedError if the process is draining, if it accepts no more connections from this user, from this tenant or
+        in total, or if the feed or revocations cannot be read. After an error the connection is stopped. If `end` was
+        called during the opening, the client was already sent the reason, so RefusedError is not raised.
         """
         if self._connections.draining:
             raise RefusedError(CloseCode.SERVER_RESTART, REASONS[CloseCode.SERVER_RESTART], RETRY_AFTER_MS)

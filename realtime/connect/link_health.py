@@ -119,7 +119,10 @@ class Health:
                 log.exception("guard_failed")
 
     async def probe(self) -> None:
-        """Compare all mirrors with Redis, and read all marks. Raise RedisError or OSError if Redis does not answer."""
+        """Compare all mirrors with Redis, recover those that differ, and read all marks.
+
+        Raise RedisError or OSError if Redis does not answer.
+        """
         await self._reader.check_link()
         tenants = {*self._hub.positions(), *self._connections.tenants}
         self._marks = {tenant: marks for tenant, marks in self._marks.items() if tenant in tenants}

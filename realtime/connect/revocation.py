@@ -1,6 +1,6 @@
 """Revocation: when a session ends or an account changes, earlier tickets and tokens become invalid.
 
-A mark names a subject and a time: tickets and tokens that were issued to the subject before that time are invalid. For
+A mark names a subject and a time: tickets and tokens that were issued to the subject up to that time are invalid. For
 a session the time does not matter, because a session that has ended never begins again. A mark is written to Redis,
 where each authenticated request checks for it, and published to every process in the same step. A process that missed
 the message finds the mark when it probes Redis. `realtime.connect.unwritten_revocations` keeps the marks that Redis

@@ -1,4 +1,4 @@
-"""Revocation marks: each names a subject, and the time before which the subject's tickets and tokens are not valid."""
+"""Revocation marks: each revokes the tickets and tokens that were issued to a subject up to a certain time."""
 
 import threading
 from collections.abc import Mapping
