@@ -269,9 +269,10 @@ class Hub:
 
     @staticmethod
     async def _fits(feed: FollowedFeed, collector: RecordCollector, read: Named) -> bool:
-        """Add the records in `read` to `collector`. If the mirror is older, or Redis lost data, first read the feed.
+        """Add the records in `read` to `collector`.
 
-        Return False if a read of the whole feed has replaced the mirror. The topics then have to be read again.
+        If the mirror is older than these records, or if Redis lost data, first read the feed. Return False if a read of
+        the whole feed has replaced the mirror. The topics then have to be read again.
         """
         if collector.reset:
             return False
