@@ -89,7 +89,7 @@ def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None
     failure = _send_and_note(entry)
     if (end_sessions := conf.session_ender()) is not None:
         end_sessions(tenant_id, user_id, session_id)
-        entry.payload = payload  # without a time: it gets a later one, since a token may have been refreshed since
+        entry.payload = payload  # without a time: it gets a later one, because tokens may have been refreshed by now
         failure = _send_and_note(entry)
     if failure is not None:
         raise failure
@@ -124,7 +124,7 @@ def _announce(entry: OutboxEntry) -> None:
 
 
 def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
-    """Send a committed revocation. Store in its row the time from which it applies, and whether it was sent.
+    """Send a committed revocation. Store in its row the time of the revocation, and whether it was sent.
 
     Return the error if no process could be informed of the revocation, else None.
     """
@@ -152,7 +152,8 @@ def note_times(entries: Iterable[OutboxEntry]) -> None:
     """Store the present time in revocations that have none. They keep this time even if Redis gets them later.
 
     The first process that handles a revocation has to store the time: a later time would also end sessions of users who
-    have signed in again. One statement looks for a time and stores it, so that a second process keeps the first time.
+    have signed in after the revocation. The SQL changes only rows without a time, so that no process replaces a time
+    that another one has stored.
     """
     new = {entry.pk: entry for entry in entries if isinstance(entry.payload, dict) and "at" not in entry.payload}
     if not new:

@@ -89,7 +89,10 @@ class AsyncPublisher:
         data: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> Published:
-        """Publish the status of a job. Raise RedisError if Redis does not accept it."""
+        """Publish the status of a job.
+
+        Return Redis' answer: accepted, duplicate or rejected. Raise RedisError if Redis fails.
+        """
         return await self.publish(
             tenant_id,
             draft_record(topic=topic, attempt=attempt, status=status, published_at=time.time(), data=data, error=error),
