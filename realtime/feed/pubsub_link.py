@@ -93,7 +93,10 @@ class PubSubLink:
         self._awake.set()
 
     async def subscribe(self, tenant_id: int) -> None:
-        """Subscribe to a tenant's messages, now or after the next reconnect. `on_confirmed` is called afterwards."""
+        """Subscribe to a tenant's messages. While the link is not connected, this happens at the next connection.
+
+        When Redis confirms the subscription, the listener's `on_confirmed` is called.
+        """
         channel = self._wanted[tenant_id] = self._keys.feed(tenant_id)
         self._awake.set()
         await self._command("SUBSCRIBE", channel)
@@ -153,7 +156,7 @@ class PubSubLink:
         self._checked_at = asyncio.get_running_loop().time()
 
     async def ping(self) -> None:
-        """Ping Redis, unless it is not connected, nothing is subscribed, or `MAX_PINGS` pings are unanswered.
+        """Ping Redis. Do nothing if the link is not connected or is idle, or if `MAX_PINGS` pings are unanswered.
 
         The answer arrives after everything that was published before the ping.
         """

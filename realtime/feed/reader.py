@@ -133,9 +133,9 @@ class FeedReader:
     async def check_server(self, *, fresh: bool = False) -> None:
         """Check that the pub/sub connection leads to the same Redis as other connections. Replace it if it does not.
 
-        With `fresh`, open a new connection, for which the host name is resolved again. Only this detects that the name
-        leads to another server while the old server still accepts everything. Raise ReadOnlyError if the server is a
-        replica, RedisError or OSError if it cannot be asked.
+        With `fresh`, open a new connection, for which the host name is resolved again. If it leads to another server
+        than the existing connections, replace those. Nothing else detects this while the old server still works as a
+        master. Raise ReadOnlyError if a server is a replica, RedisError or OSError if a server cannot be asked.
         """
         if fresh:
             history = await self._history_at_address()

@@ -1,8 +1,8 @@
 """One connection in the hub: what still has to be sent to it, and the place up to which it has everything.
 
 The hub never waits for a client. A busy subscriber keeps only the newest record of each topic, so its memory is bounded
-by the number of topics. Clients do not need the older records. A terminal record is never skipped, because only a new
-attempt replaces it.
+by the number of topics. Clients do not need the older records. A terminal record is skipped only if a record of a new
+attempt has replaced it.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Subscriber:
         slow_seconds: float = Settings.slow_seconds,
         name: str = "",
     ) -> None:
-        """`on_slow` is called when the buffer has not drained for `slow_seconds`, or when too much is queued.
+        """`on_slow` is called when a busy client takes nothing for `slow_seconds`, or when too much waits for it.
 
         `name` is the name of the connection in the log.
         """
@@ -78,7 +78,7 @@ class Subscriber:
         self._slow_timer: asyncio.TimerHandle | None = None
         self._closed = self._finished = False
         self._in_snapshot = False
-        """Whether the last part of the last snapshot has not been sent yet."""
+        """Whether the latest snapshot has been sent only in part."""
         self._in_flight = None if transport.waits_for_client else InFlight()
 
     @property
@@ -156,7 +156,7 @@ class Subscriber:
             self._give_up()
 
     def ping(self) -> None:
-        """Send a ping, which says that the client has everything up to its place, unless the connection is busy."""
+        """Send a ping with the client's place, unless the connection is busy. The client has everything up to there."""
         if not self.busy:
             self.queue(frames.ping(self.place))
 

@@ -15,7 +15,7 @@ from realtime.records.keys import SYSTEM_TENANT
 RELAY_TOPIC = "doctor:relay"
 RELAY_SECONDS = 10.0
 OLD_SECONDS = 30.0
-"""The check fails if an unsent row is older: by then its own process or a relay should have sent it."""
+"""The check fails if an unsent row is older: by then the process that wrote it, or a relay, should have sent it."""
 
 
 def _outbox_unused() -> str:
@@ -64,7 +64,7 @@ def check_outbox() -> str:
 
 
 def check_relay() -> str:
-    """Write a row as if its process had died after the commit, and wait until a relay sends the row."""
+    """Write a row without sending it, as if this process had died after the commit. Wait until a relay sends it."""
     payload = {"topic": RELAY_TOPIC, "attempt": new_attempt(), "status": "DONE", "published_at": time.time()}
     try:
         if unused := _outbox_unused():

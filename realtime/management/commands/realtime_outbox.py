@@ -1,4 +1,4 @@
-"""`manage.py realtime_outbox`: lists the rows of the outbox that were set aside, and sends them again."""
+"""`manage.py realtime_outbox`: lists the rows of the outbox that were set aside, or lets the relays try them again."""
 
 from argparse import ArgumentParser
 from typing import Any
