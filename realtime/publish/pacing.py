@@ -1,6 +1,6 @@
 """Decides which progress is sent, which waits and which is dropped, for `Publisher` and `AsyncPublisher`.
 
-A `Pacer` has no clock, no lock and no connection to Redis. Its owner passes it updates (`offer`). One sender, a thread
+A `Pacer` has no clock, no lock and no connection to Redis. Callers pass it updates (`offer`). One sender, a thread
 or a task, takes the updates that are due (`take`), sends them, and reports the result. There is only one sender, so
 updates keep their order.
 """

@@ -1,8 +1,8 @@
 """The publisher for workers: one round trip to Redis for each record. It needs no Django.
 
-Progress is best effort: it never fails or stalls a job (`realtime.publish.pacing` has the rules). A status is published
-at once, or RedisError is raised. A terminal status is never lost if it goes through the outbox
-(`realtime.outbox.publish_status_on_commit`), which calls `Publisher.publish` after the commit.
+Progress is best effort: it never makes a job fail, and delays it only a little (`realtime.publish.pacing` has the
+rules). A status is published at once, or RedisError is raised. A terminal status is never lost if it goes through the
+outbox (`realtime.outbox.publish_status_on_commit`), which calls `Publisher.publish` after the commit.
 """
 
 import time
@@ -81,8 +81,8 @@ class Publisher:
 
         `percent` is from 0 to 100. The first progress of an attempt, a change of step and a `milestone` (a finished
         chunk) are sent at once. Return Redis' answer to an update that was sent at once. Return None if the update
-        waits, was dropped, or Redis took longer than a job should wait. Raise BadTopicError or BadRecordError if the
-        record can never be published.
+        waits or was dropped, or if Redis took longer than a job should wait. Raise BadTopicError or BadRecordError if
+        the record can never be published.
         """
         progress = Progress(percent, step, remaining_seconds)
         return self._progress.send(progress_update(tenant_id, topic, attempt, progress, data=data, milestone=milestone))
@@ -97,10 +97,10 @@ class Publisher:
         data: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> Published:
-        """Publish the status of a job. Raise RedisError if Redis does not accept it.
+        """Publish the status of a job. Return Redis' answer: accepted, duplicate or rejected.
 
-        For a status that a transaction commits, call `publish_status_on_commit` instead, which repeats the publish
-        until it succeeds.
+        Raise RedisError if Redis does not answer or refuses the write. For a status that a transaction
+        commits, call `publish_status_on_commit` instead, which repeats the publish until it succeeds.
         """
         return self.publish(
             tenant_id,
@@ -110,8 +110,8 @@ class Publisher:
     def publish(self, tenant_id: int, draft: Draft) -> Published:
         """Publish one record. Return Redis' answer: accepted, duplicate or rejected.
 
-        Raise RedisError if Redis does not answer or refuses the write. `realtime.records.transitions` has the rules.
-        Waiting progress that the record supersedes is discarded.
+        `realtime.records.transitions` has the rules for the answer. Raise RedisError if Redis does not answer or
+        refuses the write. Waiting progress that the record supersedes is discarded.
         """
         return self.publish_many([(tenant_id, draft)])[0]
 

@@ -1,6 +1,7 @@
 """Reports: the counters of each process, kept in Redis, so that one process can add them up over all processes.
 
-A process reports every few seconds. `LIVE_SECONDS` after a process ended, its report is deleted.
+A process reports every few seconds. A process that ends deletes its report. If it is killed, another process
+deletes the report after `LIVE_SECONDS`.
 """
 
 import os

@@ -39,9 +39,10 @@ class _Lane:
 
 
 class Throttle:
-    """Lets one update of a topic pass in each interval. A new step, a new attempt and a milestone always pass.
+    """Lets one update of a topic pass in each interval.
 
-    All times are seconds of one clock that never goes back.
+    The first update of a new attempt always passes, and so do new steps and milestones of the newest attempt. All
+    times are seconds of one clock that never goes back.
     """
 
     def __init__(self, interval_seconds: float) -> None:

@@ -1,4 +1,7 @@
-"""Adds up the reports of all processes, and computes rates from one round to the next. Uses no clock and no Redis."""
+"""Adds up the reports of all processes, and computes rates from one round to the next. Uses no clock and no Redis.
+
+A round is one call of `Totals.add`.
+"""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +13,9 @@ from realtime.records.metrics import LATENCY_SECONDS
 
 RATES = ("accepted", "delivered", "conflated", "sql")
 LATENCY_ROUNDS = 5
-"""From how many rounds the latency is computed. A single round may have few records."""
+"""The latency is computed from this many rounds, because a single round may have few records."""
 FORECAST_ENTRIES = 10
-"""How many entries, one a minute, a forecast needs."""
+"""How many entries of `memory` a forecast needs. There is one entry a minute."""
 MOST_FORECAST_SECONDS = 365 * 86_400.0
 
 

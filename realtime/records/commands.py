@@ -12,7 +12,7 @@ from realtime.records.trial_write import try_write
 
 
 class PublishScripts:
-    """Two variants of `publish.lua`: at its memory limit, Redis refuses the first and executes the second.
+    """Two variants of `publish.lua`. A Redis at its memory limit refuses the first, but executes the second.
 
     Terminal records and repairs use the second, so that at the limit only records of unfinished work are refused.
     """
