@@ -77,7 +77,7 @@ def give_back(entries: Iterable[OutboxEntry], *, seconds: float = 0.0) -> None:
 
 
 def note_failure(entry: OutboxEntry, error: str, *, may_set_aside: bool) -> None:
-    """Store in a row that it could not be sent. It is due again after a pause, which grows with each failure.
+    """Store the error of a failed try in its row. The row is due again after a pause, which grows with each failure.
 
     But with `may_set_aside`, a row that has failed `MAX_ATTEMPTS` times is set aside.
     """

@@ -64,8 +64,9 @@ def send_on_commit(
 ) -> None:
     """Send a payload once the current transaction is committed. `kind` names a sender of `REALTIME_OUTBOX_SENDERS`.
 
-    After the commit `after_commit` is called with the row: it has to send the row, and to note that it was sent. By
-    default the sender of the kind is called. Raise RuntimeError outside a transaction.
+    After the commit, `after_commit` is called with the row. It has to send the row, and to mark the row as sent. By
+    default, the sender of the kind is called. The relay sends a row that is not marked. Raise RuntimeError outside a
+    transaction.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(
@@ -188,10 +189,10 @@ def is_written() -> bool:
 
 
 def seconds_until_relayed(tenant_id: int, fields: dict[str, Any], patience_seconds: float) -> float | None:
-    """Write a row as if its process had died after the commit. Return the seconds until a relay sent the row.
+    """Write a row without sending it, as if this process had died after the commit.
 
-    Return None if no relay sent it within `patience_seconds`. The row is deleted afterwards. Raise DatabaseError if the
-    database fails.
+    Return the seconds until a relay sent the row, or None if no relay sent it within `patience_seconds`. The row is
+    deleted afterwards. Raise DatabaseError if the database fails.
     """
     entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=fields)
     row = OutboxEntry.objects.filter(pk=entry.pk)

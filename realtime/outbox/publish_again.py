@@ -50,7 +50,7 @@ class Republisher:
         self._due = [now + seconds for seconds in LOOKS]
 
     def if_due(self, between: Callable[[], object]) -> None:
-        """If a look is due, send again the records and revocation marks that were sent since the last look.
+        """If a look is due, send again the records and revocation marks that were sent since the previous look.
 
         `between` is called between two steps, and may raise any error. Raise RedisError if Redis fails, and
         DatabaseError if the database fails. After an error the look is still due.
