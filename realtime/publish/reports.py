@@ -1,7 +1,7 @@
 """Reports: the counters of each process, kept in Redis, so that one process can add them up over all processes.
 
-A process reports every few seconds. A process that ends deletes its report. If it is killed, another process
-deletes the report after `LIVE_SECONDS`.
+A process reports every few seconds. A worker deletes its report when it ends. The report of a web process, or of a
+worker that was killed, stays until another process finds that it is older than `LIVE_SECONDS`, and deletes it.
 """
 
 import os
