@@ -105,7 +105,7 @@ def server_of(
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         proxy_headers=False,  # if all peers are trusted, uvicorn would believe an X-Forwarded-For that a client wrote
         access_log=access_log,
-        # If the project has set up logging, uvicorn's lines go to its log. Otherwise uvicorn sets up its own.
+        # If the project has set up logging, its handlers also get uvicorn's lines. Otherwise uvicorn adds handlers.
         log_config=None if logging.getLogger().handlers else LOGGING_CONFIG,
     )
     config.trusted_proxies = trusted_proxies or TrustedProxies.parse(LOOPBACK_PROXIES)

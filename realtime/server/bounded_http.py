@@ -74,8 +74,8 @@ class BoundedHttp(HttpToolsProtocol):
             rest = rest[room:]
         if not (self._upgraded or self._refused or self._is_busy()):
             if self._in_body:
-                # The answer was sent before the body ended. Limit the time between two parts of the body,
-                # but not the time of the whole body.
+                # The application answered before the whole body of the request had arrived. Limit the time between two
+                # parts of that body, but not the time of the whole body.
                 self._clear_deadline()
             self._set_deadline()
 
@@ -86,7 +86,8 @@ class BoundedHttp(HttpToolsProtocol):
     def _give_up_unless_read(self, before: int) -> None:
         """Abort the connection if the peer has read nothing of the last answer since the previous check.
 
-        `before` is the number of unread bytes at that check. Without this, closing would wait for the peer for ever.
+        `before` is the number of unread bytes at that check, or -1 if this is the first check. If some are still
+        unread, check again later. Without these checks, closing would wait for the peer for ever.
         """
         waiting = self.transport.get_write_buffer_size()
         if waiting == before:

@@ -33,8 +33,8 @@ _PONG = b"\x8a"
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket with limits on pings and on the fragments of a message.
 
-    Pings are answered only while the client reads the answers. Of several pings only the newest is answered, which RFC
-    6455, section 5.5.3, allows.
+    Pings are answered only while the client reads the answers. If several pings arrive together, only the newest is
+    answered, which RFC 6455, section 5.5.3, allows.
     """
 
     _pings: TokenBucket | None = None

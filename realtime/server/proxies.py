@@ -1,10 +1,10 @@
 """Reads a request's client address and scheme from the headers of trusted proxies.
 
-`X-Forwarded-For` is read from the right, because each proxy appends the address that it saw: the last address that is
-not a trusted proxy's is the client's. Addresses to the left of the client's are ignored, because the client itself may
-have sent them.
+`X-Forwarded-For` is read from the right, because each proxy appends the address that it saw. The rightmost address that
+is not a trusted proxy's is the client's. Addresses to the left of the client's are ignored, because the client itself
+may have sent them.
 
-`X-Forwarded-Proto` has one value. If a chain of proxies left several, the last one counts, because the nearest proxy
+If a chain of proxies left several values of `X-Forwarded-Proto`, the rightmost one counts, because the nearest proxy
 wrote it. `X-Forwarded-Host`, `X-Forwarded-Port` and `Forwarded` are not read: the proxy must pass on `Host` unchanged.
 """
 
@@ -56,8 +56,9 @@ class TrustedProxies:
     def client(self, forwarded_for: str) -> tuple[str, int] | None:
         """Return the client's address and port (0: unknown) in an `X-Forwarded-For` from a trusted peer.
 
-        The entries are read from the right. If an entry is not an address, return the address to the right of the
-        entry: that of the proxy which wrote the entry. Return None if the rightmost entry is not an address.
+        The entries are read from the right, up to the first that is not a trusted proxy's. If all entries are trusted
+        proxies', return the leftmost that was read. If an entry is not an address, return the address to its right:
+        that of the proxy which wrote the entry. Return None if the rightmost entry is not an address.
         """
         found: tuple[str, int] | None = None
         hops = forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]

@@ -39,7 +39,10 @@ class Figures:
         """Whether a client of any process watches figures, as far as this process knows."""
 
     async def run(self) -> None:
-        """Report every few seconds, until cancelled."""
+        """Report every few seconds until cancelled.
+
+        Report early if a client begins to watch figures that no client of this process watched before.
+        """
         loop = asyncio.get_running_loop()
         due, before = loop.time(), [0]
         while True:

@@ -89,6 +89,6 @@ def _ticket_of_cookie(headers: Mapping[bytes, str], tenant_code: str) -> Ticket 
     if not _TENANT_CODE.fullmatch(tenant_code):
         return None
     cookies = parse_cookie(headers.get(b"cookie", ""))
-    # The browser's own EventSource reconnects with the cookie of its first connection, even hours later. With
-    # `reconnecting`, the ticket in this cookie is accepted until the lifetime of the first connection ends.
+    # A browser's EventSource reconnects by itself with the cookie of its first connection, even hours later. With
+    # `reconnecting`, the ticket in this cookie is accepted until the first connection would have had to end.
     return read_cookie(cookies, tenant_code, reconnecting=b"last-event-id" in headers)

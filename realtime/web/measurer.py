@@ -1,4 +1,4 @@
-"""Measures the whole system, and publishes the figures: of all tenants, and of each tenant whose figures are watched.
+"""Measures the whole system, and publishes the figures that are watched: those of the system and those of tenants.
 
 Only one process does this at a time, and only while a client watches. It asks the database, the queues and Redis' INFO
 in a separate thread, so that a slow answer delays nothing.
@@ -37,7 +37,8 @@ MOST_TENANTS = 100
 """The figures of the whole system list at most this many tenants."""
 MOST_PROCESSES = 100
 SQL_OF_A_POLL = 1
-"""How many SQL statements a poll of a job's detail costs. A page that polls does so once a second."""
+"""How many SQL statements a poll of a job's detail costs. The figure `polling_sql` shows what all connections would
+cost if each polled once a second instead."""
 
 
 class Measurer:
