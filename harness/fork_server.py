@@ -22,15 +22,14 @@ import signal
 import socket
 import sys
 import warnings
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.loaders import JSONFileLoader
 from django.conf import settings
 
 from embedded.child import end_with_parent, reset_signals
+from harness.descriptions import share_descriptions
 from harness.hashing import use_few_rounds
 
 MESSAGE_BYTES = 1 << 20
@@ -123,9 +122,8 @@ def main() -> None:
 
 
 def warm_botocore() -> None:
-    """Let all children share the descriptions of SQS and S3, which botocore reads from JSON for each session."""
-    load = cache(JSONFileLoader().load_file)
-    setattr(JSONFileLoader, "load_file", lambda _loader, path: load(path))  # noqa: B010 - mypy refuses an assignment
+    """Read the descriptions of SQS and S3 for all children."""
+    share_descriptions()
     session = boto3.session.Session("test", "test", region_name="us-east-1")
     session.client("sqs")
     session.resource("s3")

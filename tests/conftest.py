@@ -15,6 +15,8 @@ from redis import Redis
 from embedded.group import Servers
 from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
+from harness.descriptions import share_descriptions
+from harness.flush import use_fast_flush
 from harness.hashing import use_few_rounds
 from harness.system import (
     MIGRATED,
@@ -37,6 +39,8 @@ settings.load_profile("untimed")
 http_transports.create_ssl_context = cache(http_transports.create_ssl_context)  # type: ignore[attr-defined]
 
 use_few_rounds(os.environ)
+share_descriptions()
+use_fast_flush()
 
 SLOW = (
     "tests/benchmarks/",
