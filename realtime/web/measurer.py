@@ -125,7 +125,7 @@ class Measurer:
         return rates
 
     def _draw(self, tenant_id: int, data: dict[str, Any]) -> None:
-        """Add these figures to the charts of the tenant, and the charts to these figures (`history`)."""
+        """Add a point for these figures to each chart of the tenant. Then set `data["history"]` to the charts."""
         points: dict[str, float | None] = {
             "records": data["records"],
             "connections": sum(data["connections"].values()),

@@ -18,11 +18,13 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 def origin_allowed(scope: Mapping[str, Any]) -> bool:
     """Return whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2). If not, count and log the reason.
 
-    A request without an Origin header may connect, because a browser always sends the header for pages of other sites.
-    The Origin `null` may not. The Host must be in ALLOWED_HOSTS, because without this check any name that points to
-    this server would count as the same site. Anybody on the network can change a page of `http:`, so such a page may
-    not connect with TLS. A page of `https:` may also connect without TLS, because not every proxy says that it
-    terminated TLS.
+    The Host must be in ALLOWED_HOSTS, because without this check any name that points to this server would count as the
+    same site. A request without an Origin header may connect, because a browser always sends the header for pages of
+    other sites. The Origin `null` may not connect. Pages of `REALTIME_ALLOWED_ORIGINS` may always connect.
+
+    Pages of the same site may connect, except with TLS from a page of `http:`, because anybody on the network can
+    change such a page. A page of `https:` may also connect without TLS, because not every proxy says that it terminated
+    TLS.
     """
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")

@@ -1,4 +1,4 @@
-"""Limits the number of polls that are answered at once, and how slowly a client may read an answer.
+"""Limits the number of polls that are answered at the same time, and how slowly a client may read an answer.
 
 A poll is an ordinary request, but its answer may have tens of megabytes. A poll counts as a connection until its answer
 was sent or the client is gone. If the client reads too slowly, its connection is closed.

@@ -29,7 +29,7 @@ seconds after its issue."""
 
 
 def read(reader: TicketReader, text: str) -> Ticket:
-    """Read a ticket. The caller must still check whether it was revoked, with `ServerProcess.admit`.
+    """Read a ticket. The caller must still check whether it was revoked, as `admit` and `ServerProcess.admit` do.
 
     Raise TicketExpiredError if the ticket is too old, and TicketError if it is not valid.
     """
@@ -70,8 +70,8 @@ def guarded_name(name: str, *, secure: bool) -> str:
 def admit(reader: TicketReader, text: str) -> Ticket:
     """Read a ticket and check that it was not revoked. This is for code outside the event loop.
 
-    Raise TicketExpiredError if the ticket is too old, RevokedError if it was revoked, TicketError if it is not valid
-    for another reason, and RedisError if revocations cannot be checked.
+    Raise TicketExpiredError if the ticket is too old, TicketError if it is not valid, RevokedError if it was revoked,
+    and RedisError if revocations cannot be checked.
     """
     ticket = read(reader, text)
     conf.revocations().check(ticket)

@@ -102,7 +102,7 @@ def ticket_answer(request: HttpRequest, ticket: Ticket) -> HttpResponse:
 
 
 def _permitted(identity: Identity, wanted: _TicketRequest) -> tuple[float, TopicFilter]:
-    """Return when the first ticket of the chain of renewals was issued, and the permitted topics.
+    """Return the time at which the first ticket of the chain of renewals was issued, and the permitted topics.
 
     The time is 0 if the request asks for a new ticket.
     """

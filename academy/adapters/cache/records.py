@@ -2,8 +2,11 @@
 
 The functions that older code imports, such as those in `redis_status_cache`, only call this module.
 
-Only `realtime.publish` reads and writes the keys of Redis, so that polling and pushing agree. If a caller leaves out an
-argument, its value is taken from the record in Redis, or else from the database row of the topic.
+Only `realtime.publish` reads and writes the keys of Redis, so that polling and pushing agree.
+
+If a caller of `cache_status` leaves out the attempt or the error, it is taken from the record in Redis, or else from
+the database row of the topic. If a caller of `record_step` leaves out the attempt or the percent, it is taken from the
+record. Without a record, the attempt is 1 and the percent 0.
 """
 
 import time
@@ -98,8 +101,7 @@ class _Known:
 def _known(tenant_id: int, topic: str) -> _Known | None:
     """Return the attempt, data and error of a topic, from its record or else from its database row.
 
-    Without a record and a row, return the defaults. Return None if there is no record and the row belongs to another
-    tenant.
+    If there is neither, return the defaults. Return None if there is no record and the row belongs to another tenant.
     """
     record = read_record(tenant_id, topic)
     if record is not None:
