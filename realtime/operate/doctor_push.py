@@ -37,7 +37,7 @@ LOOK_AT_READYZ = "Read its /readyz and its log."
 
 
 def check_hub() -> str:
-    """Publish into the reserved feed, and wait until the record arrives through a hub like that of a server."""
+    """Publish into the engine's own feed, and wait until the record arrives through a hub like that of a server."""
     try:
         return async_to_sync(_push_through_hub)()
     except (RedisError, FeedUnavailableError) as problem:

@@ -32,14 +32,15 @@ def json_text(value: Any) -> bytes:
     """Return a value as JSON.
 
     A value consists of None, booleans, numbers, text, lists, tuples, mappings, and the types in the table at the top of
-    this module. Raise TypeError or ValueError for an object of another class, for an integer of more than 64 bits, and
-    for a value that contains itself.
+    this module. Raise TypeError or ValueError for an object of any other class, an integer of more than 64 bits, and
+    a value that contains itself.
     """
     try:
         text = orjson.dumps(value, _default, _OPTIONS)
     except orjson.JSONEncodeError:
         return orjson.dumps(_cleaned(value), _default, _OPTIONS)  # replaces lone surrogates; other errors occur again
-    if _ESCAPED_NUL in text:  # also for an escaped backslash before "u0000", which cleaning does not change
+    # Also true if the value contains the text "\u0000" itself, as six characters: cleaning does not change those.
+    if _ESCAPED_NUL in text:
         return orjson.dumps(_cleaned(orjson.loads(text)))
     return text
 

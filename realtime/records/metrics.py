@@ -1,6 +1,6 @@
 """The counters of this process. Counting is a plain addition, because it happens in the hottest paths.
 
-`operate/exposition.py` has their public names.
+`operate/exposition.py` gives each counter its public name.
 """
 
 from bisect import bisect_left
@@ -18,7 +18,7 @@ LATENCY_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.
 
 
 class Histogram:
-    """Counts the observations at or below each bound, and sums up their values."""
+    """Counts observations by the bounds between which their values lie, and adds up all values."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds

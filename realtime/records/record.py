@@ -142,7 +142,10 @@ def draft_record(
 
 
 def _checked(progress: Progress, topic: str) -> Progress:
-    """Return the progress with plain numbers. Raise BadRecordError for a wrong value."""
+    """Return the progress with plain numbers. Raise BadRecordError for a wrong value.
+
+    Two kinds of remaining time are corrected: a negative one becomes 0; a float that is NaN or too large becomes None.
+    """
     step = progress.step
     if step is not None:
         step = Step(
@@ -163,7 +166,7 @@ def _checked(progress: Progress, topic: str) -> Progress:
 
 
 def _number(value: object, name: str, topic: str, *, most: float, expected: str) -> float:
-    """Return `value`, a number of any type from 0 to `most`, as a float. Raise BadRecordError for anything else."""
+    """Return a number from 0 to `most`, of any numeric type, as a float. Raise BadRecordError for anything else."""
     if isinstance(value, Real | Decimal):
         with suppress(ArithmeticError, ValueError):  # raised for a huge integer and for a signaling NaN
             if 0 <= (found := float(value)) <= most:

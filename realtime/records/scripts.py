@@ -48,8 +48,8 @@ ALLOW_OOM = "#!lua flags=allow-oom\n"
 def source(name: str, *, at_the_limit: bool = False) -> str:
     """Return the text of a script, together with the scripts that it needs.
 
-    With `at_the_limit`, return a variant that may write even when Redis is at its memory limit. Terminal states
-    need this variant.
+    With `at_the_limit`, the script may write even when Redis is at its memory limit, as those in `_AT_THE_LIMIT`
+    always may. Terminal states need this.
     """
     header = ALLOW_OOM if at_the_limit or name in _AT_THE_LIMIT else ""
     return header + _body(name)
@@ -158,9 +158,10 @@ def published(answer: Sequence[bytes]) -> Published:
 def snapshot_arguments(
     keys: Keys, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()
 ) -> tuple[list[str], list[Any]]:
-    """Return KEYS and ARGV of `snapshot.lua`. An empty epoch asks for the whole feed.
+    """Return KEYS and ARGV of `snapshot.lua`, which reads the records above this offset of this epoch.
 
-    A read of the whole feed also returns the records of those `topics` that are not in the index.
+    The script reads the whole feed if the epoch is empty or not that of the feed, or if the offset is below the floor.
+    In these cases it also returns the records of those `topics` that are not in the index.
     """
     names = [keys.feed(tenant_id), keys.index(tenant_id), keys.relay()]
     prefix = keys.tenant(tenant_id)

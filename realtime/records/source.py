@@ -36,10 +36,10 @@ class TopicState:
 
 
 class Source(Protocol):
-    """The database from which Redis is filled and repaired. Ids are unique over all tenants: a topic has one owner.
+    """The database from which Redis is filled and repaired. Ids of topics are unique over all tenants.
 
-    Only the relay and management commands call a source, so connections and polls cost no SQL. When a method raises an
-    exception, that is logged, and the call is repeated later.
+    Only the relay and management commands call a source, so connections and polls cost no SQL. If a method raises an
+    exception, the engine logs it, and calls the method again later.
 
     A source may also have an attribute `kinds`: the kinds of topics (`job` of `job:9`) that have a row while they are
     unfinished. A topic of these kinds that is shown as unfinished but has no row is ended as CANCELLED within about

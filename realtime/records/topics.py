@@ -9,7 +9,7 @@ from realtime.records.errors import BadTopicError
 
 EVERYTHING = "*"
 STATS = "stats:now"
-"""The topic with the figures of a tenant or, in the reserved feed, of all tenants (`realtime.web.figures`)."""
+"""The topic with the figures of a tenant or, in the feed of SYSTEM_TENANT, of all tenants (`realtime.web.figures`)."""
 UNLISTED_KINDS = frozenset({"stats"})
 """The kinds that `*` leaves out. A client is sent them only if it names them and its ticket names them too."""
 MAX_TOPICS = 200
@@ -40,7 +40,7 @@ def is_unlisted(pattern: str) -> bool:
 class TopicFilter:
     """A set of patterns. Each is a topic, `kind:*`, or `*`, which stands for all kinds but those in `UNLISTED_KINDS`.
 
-    If `*` was given, `patterns` has none of the `kind:*` that `*` includes. It still has the topics.
+    If `*` was given, `of` leaves out each `kind:*` that `*` includes, but keeps the topics that were given by name.
     """
 
     patterns: frozenset[str]

@@ -42,9 +42,9 @@ class RedisClock:
 
         `redis_time` is in Unix seconds; `asked_at` is the monotonic time at which the command TIME was sent. Redis
         read its clock at some moment between `asked_at` and now. If this clock showed `redis_time` within that
-        period, it is not changed, so that it does not jitter when answers take different times. Otherwise a difference
-        of up to STEP_SECONDS is corrected at once, and a larger one only after DOUBT_SECONDS. The first answer of Redis
-        is always taken over at once.
+        period, it is not changed: slow and fast answers must not make it jitter. Otherwise a difference of up to
+        STEP_SECONDS is corrected at once, and a larger one only after DOUBT_SECONDS. The first answer of Redis is
+        always taken over at once.
         """
         with self._lock:
             now = self._monotonic()

@@ -6,7 +6,7 @@ answers that it is the wrong server or cannot serve (`WRONG_SERVER_CODES`), all 
 address are replaced: the address is resolved again, and the command is sent once more. A connection is also replaced
 after half a minute, because an old master that has not noticed the failover refuses nothing.
 
-Do not use these clients for transactions that WATCH keys: they need one connection from beginning to end.
+Do not use these clients for a transaction that uses WATCH: it needs one connection from beginning to end.
 """
 
 import math
@@ -102,7 +102,10 @@ def brief_client(url: str, seconds: float) -> Redis:
 
 
 def leave(redis: Redis | AsyncRedis) -> None:
-    """Let all connections of this process to the Redis server of this client be replaced before their next use."""
+    """Cause all connections of this process to this client's URL to be replaced, each before its next use.
+
+    Do nothing for a client that was not made by `client` or `async_client`.
+    """
     address: Address | None = getattr(redis.connection_pool.connection_class, "address", None)
     if address is not None:
         address.leave()
@@ -121,7 +124,10 @@ def permanent_connection(redis: AsyncRedis) -> AsyncConnection:
 
 
 def _is_wrong_server(problem: Exception) -> bool:
-    """Return whether this error has one of WRONG_SERVER_CODES. An error of a script has the code in its middle."""
+    """Return whether this error has one of WRONG_SERVER_CODES.
+
+    An error of a script may have a code of CODES in the middle of its text: `refusal` finds it there.
+    """
     code = getattr(problem, "status_code", None) or str(problem).partition(" ")[0]
     return code in WRONG_SERVER_CODES or refusal(problem) is not None
 

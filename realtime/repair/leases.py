@@ -1,7 +1,8 @@
 """The leases of workers. A job whose worker no longer renews its lease is marked as stalled.
 
 A worker's lease lasts 30 s from its last heartbeat, and the sweeper checks the leases every 5 s. So a browser shows
-"stalled" at most 36 s after a worker was killed. The queue delivers the job's message again after 40 s.
+"stalled" at most 36 s after a worker was killed. The queue delivers the job's message again 40 s after the last
+heartbeat.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,7 +79,7 @@ class Leases:
         return stalled
 
     def cap(self, tenant_ids: list[int]) -> int:
-        """Shorten leases that end later than a lease that begins now would end. Return how many were shortened.
+        """Shorten leases that end over CLOCK_SECONDS later than a lease that is renewed now. Return their number.
 
         Such leases were renewed while the clock of Redis was ahead. If the clock was an hour ahead, the death of a
         worker would otherwise stay unnoticed for an hour.

@@ -64,10 +64,11 @@ class OldKeys:
         self._commands = Commands(key_prefix, limits or Limits())
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
-        """Return the latest record of one topic, with the progress that an old worker wrote, if any.
+        """Add an old worker's progress, if there is any, to the latest record of one topic. Return the record.
 
-        Return None if the tenant has no record of its own: without one nothing proves that the topic belongs to the
-        tenant. The database is not queried. Raise RedisError if Redis fails.
+        Add nothing if the record has progress, is terminal, or is not of the first attempt. Return None if the tenant
+        has no record of its own: without one nothing proves that the topic belongs to the tenant. The database is not
+        queried. Raise RedisError if Redis fails.
         """
         record, has_progress = self._own([(tenant_id, topic)])[0]
         # An old key has no attempt number: its progress counts as progress of the first attempt.
@@ -157,9 +158,9 @@ _MOST = 1e9
 def read_old_progress(value: bytes | Mapping[bytes, bytes] | None) -> Progress | None:
     """Read progress in the old format: a JSON object, or a hash with the same fields.
 
-    The fields are `percent` and optionally `step_name` or `step`, `step_index`, `step_total`, `step_percent` and
-    `remaining_seconds`. They may also be inside `extra`. Unusable values are left out. Return None if there is no
-    usable `percent`.
+    Only the field `percent` is required. The other fields are the step's name (`step_name` or `step`), `step_index`,
+    `step_total`, `step_percent` and `remaining_seconds`. All fields may also be inside `extra`. Unusable values are
+    left out. Return None if there is no usable `percent`.
     """
     fields = _fields(value)
     percent = _number(fields.get("percent"))

@@ -1,4 +1,4 @@
-"""Finds out what Redis lost by comparing it with the project's database (`realtime.records.source`), and repairs it.
+"""Compares Redis with the project's database (`realtime.records.source`), and repairs what Redis lost.
 
 An unfinished topic that its feed does not show is published, and so is a topic whose state in the database is newer
 than in Redis. Other lost topics, which have ended or were evicted, are restored without publishing. A repair may be
@@ -243,6 +243,6 @@ def _draft(state: TopicState) -> Draft | None:
     try:
         return state.draft()
     except (BadTopicError, BadRecordError) as problem:
-        # One row that cannot be published must not prevent all others.
+        # One row that cannot be published must not stop the repair of the others.
         log.warning("state_not_told", topic=state.topic, tenant=state.tenant_id, error=str(problem))
         return None

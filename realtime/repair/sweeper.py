@@ -28,7 +28,7 @@ SWEEPS_A_LEASE = 6
 MAINTAIN_SECONDS = 60.0
 """How often the expiry of keys is renewed. Keys expire only after hours, so a pause of the sweeper does no harm."""
 COMPARE_SECONDS = 300.0
-"""How often all unfinished topics are compared with the database."""
+"""How often `end_missing` compares all unfinished topics with the database."""
 SILENT_SECONDS = 7 * 86_400
 """An unfinished topic that is not in the database is ended if no record of it was published for this long."""
 NO_CLOCK = 1_500_000_000
@@ -36,7 +36,7 @@ NO_CLOCK = 1_500_000_000
 SEARCH_SECONDS = 3600.0
 """The time between two searches of all keys for ended topics without expiry."""
 SEARCH_KEYS = 2000
-"""The number of keys that one sweep looks at, which takes some milliseconds."""
+"""About how many keys one sweep scans in this search. That takes some milliseconds."""
 
 
 class Sweeper:
@@ -77,8 +77,8 @@ class Sweeper:
     def sweep_if_due(self, between: Callable[[], object] = lambda: None) -> None:
         """Sweep if the last sweep is long enough ago. Raise RedisError if Redis fails, and any error of the source.
 
-        After an error the next sweep is due at its usual time. `between` is called before each step; its exceptions
-        end the sweep.
+        After an error the next sweep is due at its usual time. `between` is called before each batch of tenants; its
+        exceptions end the sweep.
         """
         now = time.monotonic()
         if now - self._swept_at < self.sweep_seconds:
