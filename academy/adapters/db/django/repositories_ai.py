@@ -119,7 +119,7 @@ def forget_stored(job_type: str, ended_before: datetime) -> None:
 
 
 def workbooks_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, AIJob]:
-    """Return a dict from id to job, for the tenant's jobs with these ids. Ids without a job are left out."""
+    """Return a dict from id to job, for the jobs of a tenant's workbooks. Ids without a job are left out."""
     return {job.job_id: job for job in rows_of(tenant_id, AIJob).filter(job_id__in=job_ids)}
 
 
@@ -138,9 +138,9 @@ def needs_workbook(job: AIJob | None, kept: timedelta) -> bool:
 
 
 def forget_workbook(tenant_id: int, job_id: UUID) -> bool:
-    """Record that the workbook of an import is no longer kept. Return True, even if there is no such job.
+    """Record that the workbook of an import is no longer kept.
 
-    If the import has not ended, return False and change nothing.
+    Return False, and change nothing, if the import has not ended. Otherwise return True, even if there is no such job.
     """
     with transaction.atomic():
         job = lock_job(tenant_id, job_id)

@@ -33,8 +33,8 @@ def code_hash_of(user: User) -> str | None:
 def sign_in_with_code(user: User, code_hash: str, device: Device = NO_DEVICE) -> SignedIn | None:
     """Use up the code of an account, and open a session in which the account has to choose a password.
 
-    The old password and all other sessions of the account end. Return None, and change nothing, if the code was used,
-    replaced or has expired since the account was read, or if the account was closed or has no role.
+    The old password and all other sessions of the account end. Return None, and change nothing, if the account no
+    longer has this code, if the code has expired, or if the account is closed or has no role.
     """
     role = role_of(user)
     if role is None or user.tenant is None:

@@ -91,9 +91,9 @@ def codes_of(tenant_ids: Iterable[int]) -> dict[int, str]:
 
 
 def find_account(tenant_code: str, username: str) -> User | None:
-    """Return the active account with this name in an active academy, with its one-time code loaded, or None.
+    """Return the account with this name in the academy with the code `tenant_code`, or None. Both must be active.
 
-    The caller compares the password or the code.
+    The account's one-time code is loaded, too. The caller checks the password or the one-time code.
     """
     found = User.objects.select_related("tenant", "one_time_code").filter(tenant__code=tenant_code, tenant__active=True)
     return found.filter(username=username, is_active=True).first()
@@ -102,7 +102,7 @@ def find_account(tenant_code: str, username: str) -> User | None:
 def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
     """Open a session for an account whose password was checked.
 
-    Return None if the account has no membership, or was closed or given another password since `user` was read.
+    Return None if the account has no role, or was closed or given another password since `user` was read.
     """
     role = role_of(user)
     if role is None or user.tenant is None:
@@ -133,9 +133,11 @@ def create_session(user: User, device: Device) -> LoginSession:
 def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE) -> SignedIn:
     """Exchange the refresh token of a session for a new token. Return the session with its account.
 
-    The token that was current before is still accepted for `ROTATION_GRACE`. Any other old token was probably copied,
-    so this call ends the session. Raises SessionEndedError if the session has ended, if this call ends it, or if the
-    account is closed. The error is raised after the commit, so that a session which this call ends stays ended.
+    For `ROTATION_GRACE` after an exchange, the exchanged token is still accepted. Any other old token was probably
+    copied, so this call ends the session.
+
+    Raises SessionEndedError if the session has ended, if this call ends it, or if the account is closed. The error is
+    raised after the commit, so that a session which this call ends stays ended.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -229,9 +231,9 @@ def has_other_hash(user: User) -> bool:
 
 
 def account_in(tenant_code: str | None, username: str, database: str) -> User | None:
-    """Return the account with this name in an academy, active or not. Return None if there is no such account.
+    """Return the account with this name in the academy with the code `tenant_code`, or None. The account may be closed.
 
-    If `tenant_code` is None, return the account of an operator.
+    If `tenant_code` is None, return the account of the operator with this name.
     """
     named = User.objects.using(database).filter(username=username).select_related("tenant")
     return (named.filter(tenant=None) if tenant_code is None else named.filter(tenant__code=tenant_code)).first()

@@ -40,8 +40,8 @@ def history_of(tenant_id: int, student_id: int) -> QuerySet[Any, dict[str, Any]]
     """Return what has happened to a student, newest first.
 
     Each entry is a dict with `when`, `deed` (added, changed, removed, restored, or found by an import), `who`,
-    `changed` (the changed fields, separated by commas), and `import_job` and `file` if it was an import. The lines of
-    one workbook that have the same outcome are one entry.
+    `changed` (the changed fields, separated by commas), and, for an import, `import_job` and `file`. If several lines
+    of one workbook name the student and have the same outcome, they are one entry.
     """
     by_hand = rows_of(tenant_id, StudentChange).filter(student_id=student_id)
     imports = ImportedRow.objects.filter(job__tenant_id=tenant_id, student_id=student_id)

@@ -25,7 +25,7 @@ class HasVideosError(Exception):
 
 
 class UnknownStudentsError(Exception):
-    """Ids that are not of active students of the academy: `student_ids` is the list of these ids."""
+    """The academy has no active students with the ids in `student_ids`."""
 
     def __init__(self, student_ids: list[int]) -> None:
         super().__init__(student_ids)
@@ -50,7 +50,7 @@ def lectures_of(tenant_id: int, *, search: str | None = None, active: bool | Non
 
 
 def _count(rows: QuerySet[Any], group: str) -> Coalesce:
-    """Return the SQL expression for the number of these rows, which must all have the same `group`."""
+    """Return the SQL expression for the number of these rows. All must have the same value in the column `group`."""
     counted = rows.order_by().values(group).annotate(rows=Count("pk")).values("rows")
     return Coalesce(Subquery(counted), 0, output_field=IntegerField())
 
@@ -71,7 +71,7 @@ def change_lecture(tenant_id: int, lecture_id: int, fields: dict[str, Any]) -> b
 
 
 def delete_lecture(tenant_id: int, lecture_id: int) -> bool:
-    """Delete a lecture without videos, with its lessons and enrolments.
+    """Delete a lecture, its lessons and its enrolments.
 
     Return False if there is no such lecture. Raises HasVideosError if the lecture has videos. Triggers revoke the
     tickets of the students.

@@ -1,4 +1,4 @@
-"""Queries on bulk messages. Messages are created with their job, and claimed and saved one by one."""
+"""Queries on bulk messages. A job's messages are created together. A worker claims them one by one."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -111,7 +111,7 @@ def create_messages(
 ) -> None:
     """Write all messages of a job, in batches. The job must have been created in the current transaction.
 
-    Raises IntegrityError if the tenant already has a bulk message with this key, or another retry of `retry_of`.
+    Raises IntegrityError if the tenant already has a bulk message with this key, or if `retry_of` was already retried.
     """
     job = rows_of(tenant_id, AIJob).get(job_id=job_id)
     message_job = MessageJob.objects.create(
