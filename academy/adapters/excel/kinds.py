@@ -27,7 +27,7 @@ _START_BYTES = 512
 
 
 def check_upload(filename: str, size: int) -> None:
-    """Raise an error if a file with this name and size (bytes) cannot be a workbook.
+    """Raise an error if an upload with this name and size (bytes) cannot be imported.
 
     The error is WrongTypeError, WorkbookTooLargeError or EmptyWorkbookError.
     """
@@ -42,7 +42,7 @@ def check_upload(filename: str, size: int) -> None:
 def find_kind(path: Path, filename: str) -> Kind:
     """Return the kind of the workbook at `path`, which was uploaded as `filename`.
 
-    Raises WorkbookError if the file is no workbook.
+    Raises the errors of `check_upload`, and WorkbookError if the content is of no known kind.
     """
     check_upload(filename, path.stat().st_size)
     with path.open("rb") as file:

@@ -10,7 +10,8 @@ MAX_COLUMNS = 256
 MAX_HEADER_LINE = 50
 """The header row must be one of the first 50 lines."""
 MAX_LINES = MAX_HEADER_LINE + MAX_ROWS
-"""The last line that may have a cell. Even below a header row in line `MAX_HEADER_LINE`, `MAX_ROWS` rows fit."""
+"""The last line that may have a cell. It leaves space for `MAX_ROWS` rows even if the header row is in line
+`MAX_HEADER_LINE`."""
 
 MAX_MEMORY_BYTES = 1_500 * MEGABYTE
 MAX_CPU_SECONDS = 60

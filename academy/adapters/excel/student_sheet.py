@@ -1,4 +1,4 @@
-"""Writes students, or the failed rows of an import, to an .xlsx file, which the import can read again."""
+"""Writes students, or the failed rows of an import, to an .xlsx file. Such a file can be imported."""
 
 import re
 from collections.abc import Iterable, Mapping

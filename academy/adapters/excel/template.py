@@ -38,7 +38,7 @@ _NOTES = (
 
 
 def template_workbook() -> bytes:
-    """Return an .xlsx file. Its first sheet has a header row and an example, which an import leaves out."""
+    """Return an .xlsx file. Its first sheet has a header row and an example. An import skips the example."""
     from openpyxl import Workbook  # noqa: PLC0415 - the import is slow, and few processes make a template
 
     book = Workbook()

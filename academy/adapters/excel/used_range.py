@@ -20,8 +20,9 @@ _CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r=["']([A-Z]{1,4})([0-9]{1,10
 def check_unpacked(archive: zipfile.ZipFile) -> None:
     """Check the size of a workbook before calamine reads it, to give a clear error.
 
-    Raises WorkbookTooLargeError if all entries together have more than 200 MB, and TooManyRowsError if a cell is beyond
-    `MAX_LINES` or `MAX_COLUMNS`. If `_CELL` does not match such a cell, calamine fails at the process's memory limit.
+    Raises WorkbookTooLargeError if all entries together have more than 200 MB unpacked, and TooManyRowsError if a cell
+    is beyond `MAX_LINES` or `MAX_COLUMNS`. If `_CELL` does not match a cell that is too far out, calamine fails at the
+    process's memory limit.
     """
     if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED_BYTES:
         raise WorkbookTooLargeError

@@ -1,8 +1,8 @@
 """The format of the answer of the reading process to the process that started it: a JSON array in each line.
 
 A row is `["row", line, name, parent_phone, phone, school, grade]`. An invalid row is `["problem", line, code, name]`,
-followed by the texts of its five cells. The last line is `["end", rows]` or `["error", code, message]`. If the last
-line is neither, the process has died.
+followed by the texts of its five cells or by no texts. The last line is `["end", rows]` or `["error", code, message]`.
+If the last line is neither, the process has died.
 """
 
 import json

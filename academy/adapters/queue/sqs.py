@@ -212,8 +212,8 @@ def translated() -> Iterator[None]:
 def send_outbox_message(payload: dict[str, Any]) -> None:
     """Send the message of an outbox row of the kind "queue". `payload` has `queue` and `body`.
 
-    Raises QueueUnavailableError if the message cannot be sent. For `PAUSE_SECONDS` after a failure, it raises this
-    error without trying. So if a queue hangs, only one request waits for the time-out, not every request.
+    Raises QueueUnavailableError if the message cannot be sent. For `PAUSE_SECONDS` after a failure, every call for the
+    same queue raises this error at once. So if a queue hangs, not every caller waits for the time-out.
     """
     queue = outbox_queue(payload["queue"])
     until, cause = _pauses.get(queue.name, (0.0, ""))
