@@ -26,8 +26,7 @@ WRITE = READ | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _REMOVE_FILE
 
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _FILE_RIGHTS_OF_LATER = 16
-"""How many rights to files the interface has from version 5 on. `_FILE_RIGHTS` maps each earlier version to its
-number."""
+"""How many rights to files Landlock has from version 5 on. `_FILE_RIGHTS` has the number for each earlier version."""
 _KNOWS_TCP, _KNOWS_SCOPES = 4, 6
 _ALL_TCP, _ALL_SCOPES = 3, 3
 
@@ -54,8 +53,8 @@ def restrict_files(allowed: Iterable[tuple[str, int]]) -> None:
     """Let this thread, and a program that it executes, open only the allowed files and what is in the allowed folders.
 
     `allowed` has pairs of a path and its rights: `READ`, `RUN` or `WRITE`. Paths that do not exist are skipped. The
-    thread must have set no_new_privs. Does nothing if the kernel has no Landlock. Raises OSError if a system call
-    fails.
+    devices in `_PRESENT` are always allowed. The thread must have set no_new_privs. Does nothing if the kernel has no
+    Landlock. Raises OSError if a system call fails.
     """
     known = version()
     if not known:

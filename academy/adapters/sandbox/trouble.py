@@ -13,17 +13,18 @@ _STORAGE = {
 }
 _SYSTEM = {errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOLCK, errno.ENOBUFS, errno.EPIPE, errno.ETXTBSY}
 MACHINE = frozenset({*_FILES, *_STORAGE, *_SYSTEM})
-"""Error numbers that are always the fault of the machine, like those in `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM are
-left out, because parsers report them for some bad files."""
+"""Together with `NO_SPACE`: the error numbers that are always the fault of the machine. EIO, EPERM, EINVAL and ENOMEM
+are missing, because ffmpeg also reports them for some bad files."""
 
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 _NEVER = "2"
 
 
 def is_trouble(error: OSError) -> bool:
-    """Return whether the machine, not the file, is to blame for an error in reading a local file.
+    """Return whether the machine, not the file, is to blame for an error in reading a local file in this process.
 
-    EINVAL blames the file, because parsers use it for bad files.
+    EIO, EPERM and ENOMEM blame the machine, because here they come from the kernel, and not from ffmpeg. EINVAL blames
+    the file, because a damaged file can make its parser seek to a negative position.
     """
     return error.errno in NO_SPACE | MACHINE | {errno.EIO, errno.EPERM, errno.ENOMEM}
 

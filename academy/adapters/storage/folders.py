@@ -39,7 +39,7 @@ def files_in(folder: str) -> Iterator[list[StoredFile]]:
 def first_written(folder: str) -> datetime | None:
     """Return when the oldest file below a folder, at any depth, was written, or None if there is no file.
 
-    In a bucket, only the first page of files is examined.
+    In a bucket, only the first `PAGE` files are examined.
     """
     if (bucket := _bucket()) is None:
         paths = [path for path in Path(default_storage.path(folder)).rglob("*") if path.is_file()]
@@ -61,9 +61,9 @@ def drop_folder(name: str) -> None:
 
 
 def abort_uploads(folder: str, before: datetime, most: int) -> int:
-    """Abort the multipart uploads to a folder that are not completed and began before `before`, at most `most` of them.
+    """Abort up to `most` unfinished multipart uploads to a folder, of those that began before `before`.
 
-    Return how many were aborted. The parts of these uploads take storage, but no list of files shows them. If the
+    Return how many were aborted. The parts of such uploads take storage, but no list of files shows them. If the
     storage is a folder of this machine, do nothing and return 0.
     """
     if (bucket := _bucket()) is None:

@@ -1,4 +1,4 @@
-"""Decides what is to blame if ffmpeg fails: the input (only if ffmpeg says so), a limit, or the machine."""
+"""Decides what is to blame if ffmpeg fails: the input (only if ffmpeg says so), a limit, the machine, or a signal."""
 
 import errno
 import os

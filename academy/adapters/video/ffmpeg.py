@@ -30,7 +30,7 @@ LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
 """An ffmpeg that makes no progress for this long is ended, because it hangs."""
 _LONGEST_LOOK_SECONDS = 4 * LOOK_SECONDS
-"""Of the seconds between two looks at ffmpeg, at most this many count as time without progress. If more have passed,
+"""Between two looks at ffmpeg, at most this many seconds count as time without progress. If more seconds have passed,
 this process itself was paused or waiting."""
 
 MAX_MEMORY_BYTES = 4_000_000_000
@@ -120,7 +120,8 @@ def run_ffmpeg(
     ffmpeg's last report (`-progress`, such as `out_time_us` and `speed`). If it raises, ffmpeg is ended and the error
     is raised.
 
-    Raises FfmpegError, or FfmpegTroubleError if the input is not to blame.
+    Raises FfmpegMissingError if there is no usable ffmpeg, FfmpegError if the input is to blame for a failure, and
+    FfmpegTroubleError for any other failure of ffmpeg.
     """
     return _run(ffmpeg_program(), arguments, on_progress, quiet_seconds, cpu_seconds)
 
