@@ -30,8 +30,8 @@ def read_student_rows(
 ) -> list[StudentRow | RowProblem]:
     """Return the rows of the workbook at `path`, which was uploaded as `filename`. There is at least one row.
 
-    Blocks until the reading process has ended. Raises WorkbookError, whose `message` is for the teacher, and
-    ReaderTroubleError or OSError if the workbook is not to blame.
+    Blocks until the reading process has ended. Raises WorkbookError if the workbook is to blame: its `message`
+    is for the teacher. Raises ReaderTroubleError or OSError for any other failure.
     """
     kind = find_kind(path, filename)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:

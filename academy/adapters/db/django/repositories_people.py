@@ -44,8 +44,8 @@ def people_of(
     """Return the accounts of an academy, sorted by role and name, each with `role`, `last_used_at` and `one_time_code`.
 
     An account is found if its name or its user name contains each word of `search`. Hangul is also found by initial
-    consonants. `last_used_at` is when a sign-in of the account was last used. It is None if the account has not signed
-    in for some weeks.
+    consonants. `last_used_at` is when the account last signed in or refreshed its tokens. It is None if the account has
+    not signed in for some weeks.
     """
     sign_ins = LoginSession.objects.filter(user=OuterRef("pk")).order_by("-last_used_at").values("last_used_at")
     people = rows_of(tenant_id, User).filter(memberships__tenant_id=tenant_id, is_superuser=False)

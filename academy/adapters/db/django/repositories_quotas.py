@@ -70,8 +70,8 @@ def encoded_seconds(tenant_id: int, day: date) -> float:
 def stored_bytes(tenant_id: int) -> int:
     """Return the size of the tenant's files: uploaded and encoded videos, workbooks of imports, and exports.
 
-    A deleted video does not count, although its files are deleted only some seconds later. An announced upload counts
-    until its address expires, even if its video was cancelled or deleted, because the storage still accepts the file.
+    A deleted video does not count, although its files are deleted only some seconds later. But an announced upload
+    counts at least until its address expires, even if its video was deleted: the storage still accepts the file.
     """
     present = Q(uploaded_at__isnull=False, deleted_at=None)
     videos = rows_of(tenant_id, Video).filter(present | _address_is_good())

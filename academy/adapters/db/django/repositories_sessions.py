@@ -29,7 +29,7 @@ def owner_of_session(tenant_id: int, session_id: UUID) -> int | None:
 
 
 def owner_of_open_session(session_id: UUID, tenant_code: str | None) -> tuple[int, int] | None:
-    """Return the ids of the tenant and the account of an open session, or None if it has ended.
+    """Return the ids of the tenant and the account of a session, or None if there is no open session with this id.
 
     If `tenant_code` is given, also return None if the session belongs to another tenant.
     """

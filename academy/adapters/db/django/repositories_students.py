@@ -80,8 +80,9 @@ def save_student_chunk(
     """Create, restore and enrol students with one statement.
 
     `new` has the rows of students to create, with their usernames. `returning` has the rows of students to restore,
-    with their ids. Both are enrolled in the lecture, as well as the active students with the ids `present`. The caller
-    must hold the lock of `lock_students`, and no student may occur twice in `new`, `returning` and `present`.
+    with their ids. `present` has the ids of active students. If `lecture_id` is given, the students of all three are
+    enrolled in the lecture. No student may occur twice in the three together. The caller must hold the lock of
+    `lock_students`.
 
     A student that another transaction has just created or restored is missing from the result. If the lecture does not
     exist, `lecture_missing` is set. In both cases the caller must roll back. Raises IntegrityError if a username is
@@ -133,9 +134,10 @@ def restore_student(tenant_id: int, student_id: int, row: StudentRow) -> None:
 
 
 def create_student(tenant_id: int, row: StudentRow, username: str, password_hash: str) -> int:
-    """Create a student with an account, a membership and (if there is none) a parent. Return the student's id.
+    """Create a student and the student's account. Return the student's id.
 
-    Raises IntegrityError if the student or the username exists already.
+    Also create the parent, unless the academy has a parent with this phone number. Raises IntegrityError if the student
+    or the username exists already.
     """
     parent, _ = Parent.objects.get_or_create(tenant_id=tenant_id, phone=row.parent_phone)
     user = User.objects.create(

@@ -25,7 +25,7 @@ PAUSES = Q(status="PENDING", dispatched_at__gt=Now())
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many jobs of a queue are PENDING, and how many PROCESSING.
+    """The load of a queue, or of one tenant in it: how many jobs are PENDING, and how many PROCESSING.
 
     `oldest` is the earliest `updated_at` of the PENDING jobs, or None.
     """

@@ -162,8 +162,8 @@ def take_discarded(patience: timedelta) -> Discarded | None:
 def note_discarded(discarded: Discarded, again_at: Sequence[datetime]) -> None:
     """Record that the files were deleted. If `files_due_at` has changed since the claim, do nothing.
 
-    The files of a deleted video become due again at each of the times `again_at`. After the last of these times, the
-    row of the video is deleted.
+    The files of a deleted video are due again at each of the times `again_at`, because files may be stored after the
+    deletion. After the last of these times, the row of the video is deleted.
     """
     row = rows_of(discarded.tenant_id, Video).filter(pk=discarded.video_id, files_due_at=discarded.due_at)
     now = timezone.now()
