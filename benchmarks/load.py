@@ -14,7 +14,7 @@ from academy.adapters.excel.sample import sample_workbook
 from academy.adapters.video.ffmpeg import run_ffmpeg
 from academy.adapters.video.sample import make_sample
 from harness.system import PASSWORD, import_workbook, new_ticket
-from harness.watcher import Frame, Watcher, rank
+from harness.watcher import Watcher, rank
 
 CLIP_SECONDS, CLIP_REPEATS, CLIP_WIDTH, CLIP_HEIGHT, CLIP_RATE = 20, 15, 160, 90, 50
 """A small clip with many frames: 20 s of video, repeated 15 times. Encoding it takes one core 10 s if nothing else
@@ -46,16 +46,6 @@ class JobEndedBadlyError(Exception):
     pass
 
 
-class Client(Watcher):
-    """A watcher that answers pings, so that it stays connected."""
-
-    async def read(self) -> Frame:
-        frame = await super().read()
-        if frame["type"] == "ping":
-            await self.send({"type": "pong"})
-        return frame
-
-
 class Load:
     """Keeps one unfinished job in each of a fixed number of places, and watches these jobs.
 
@@ -65,7 +55,7 @@ class Load:
     The jobs are submitted and watched through one web process. A benchmark should measure another web process.
     """
 
-    def __init__(self, client: httpx.AsyncClient, watcher: Client, material: Material, jobs: int) -> None:
+    def __init__(self, client: httpx.AsyncClient, watcher: Watcher, material: Material, jobs: int) -> None:
         self._client, self._watcher, self._material = client, watcher, material
         self._numbers = itertools.count()
         self._turn = asyncio.Semaphore(SUBMITTED_AT_ONCE)
@@ -160,7 +150,7 @@ async def running_load(address: str, material: Material, jobs: int) -> AsyncIter
     async with signed_in(address) as client:
         client.headers["Connection"] = "close"  # an upload on a connection that the server closes would fail
         ticket = await new_ticket(client)
-        async with await Client.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
+        async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
             load = Load(client, watcher, material, jobs)
             async with asyncio.TaskGroup() as group:
                 tasks = [

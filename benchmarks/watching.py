@@ -22,10 +22,11 @@ from statistics import fmean
 
 import httpx
 
-from benchmarks.load import LOOK_SECONDS, Client, Load, Material, look, running_load, signed_in
+from benchmarks.load import LOOK_SECONDS, Load, Material, look, running_load, signed_in
 from benchmarks.product import Product, Statements, cores, cpu_seconds, running_product
 from embedded.plan import Web
 from harness.system import new_ticket
+from harness.watcher import Watcher
 
 MAX_SECONDS, MAX_JOBS = 140, 80
 """Both phases and their warm-up must fit into the 600 s of an access token. Each running job has a connection to
@@ -71,7 +72,7 @@ class Phase:
             topic = self.load.topics[place]
             ticket = await new_ticket(self.client, {"topics": [topic]})
             self.requests += 1
-            async with await Client.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
+            async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
                 try:
                     async with asyncio.timeout_at(self.ends):
                         await watcher.until_terminal(topic)
