@@ -26,6 +26,7 @@ def test_a_sample_has_the_requested_content(tmp_path: Path) -> None:
         ProblemCode.PHONE_MISSING,
         ProblemCode.PHONE_INVALID,
     }
+    assert {row.grade for row in rows if isinstance(row, StudentRow)} == {"1", "2", "3"}, "as the demo students have"
     assert max(row.line for row in rows) == 2000 + 3 + 19, (
         "a title, a blank line, the header; a blank line after each 100"
     )
