@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.utils import timezone
 
 from academy import dispatch
@@ -18,7 +17,6 @@ from academy.adapters.db.django.repositories_turns import Load
 from academy.adapters.queue.sqs import QUEUES, QueueUnavailableError, outbox_queue
 from realtime import conf
 from realtime.records.keys import SYSTEM_TENANT
-from realtime.redis.clock import clock
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +37,12 @@ def figures(shown: list[int]) -> dict[int, Figures]:
     loads = {queue: dispatch.loads_of(queue) for queue in QUEUES}
     stalled = [(queue, *job) for queue in QUEUES for job in _stalled(queue)]
     tenants = set(shown).union(*loads.values())
-    codes = repositories_core.codes_of(tenants)
+    names = repositories_core.names_of(tenants)
     stalled_of = Counter(tenant_id for _queue, tenant_id, _topic in stalled)
     found = {
         tenant_id: {
-            "code": codes.get(tenant_id, ""),
+            "code": names.get(tenant_id, ("", ""))[0],
+            "name": names.get(tenant_id, ("", ""))[1],
             "stalled": stalled_of[tenant_id],
             **_added_up([by_tenant[tenant_id] for by_tenant in loads.values() if tenant_id in by_tenant]),
             "queues": {queue: _shown(loads[queue].get(tenant_id)) for queue in QUEUES},
@@ -54,7 +53,8 @@ def figures(shown: list[int]) -> dict[int, Figures]:
         "queues": _queues(loads, Counter(queue for queue, _tenant, _topic in stalled)),
         "stalled": len(stalled),
         "stalled_jobs": [
-            {"tenant": codes.get(tenant_id, ""), "topic": topic} for _queue, tenant_id, topic in stalled[:MOST_STALLED]
+            {"tenant": names.get(tenant_id, ("", ""))[0], "topic": topic}
+            for _queue, tenant_id, topic in stalled[:MOST_STALLED]
         ],
     }
     return found
@@ -76,7 +76,6 @@ def _queues(loads: dict[str, dict[int, Load]], stalled: Counter[str]) -> list[Fi
             **_added_up(list(by_tenant.values())),
             "stalled": stalled[queue],
             "slots": dispatch.slots_of(queue),
-            "slots_taken": _slots_taken(queue),
             "depth": depths.get(queue, (None, None))[0],
             "dead_letters": depths.get(queue, (None, None))[1],
         }
@@ -97,10 +96,6 @@ def _depths() -> dict[str, tuple[int, int]]:
     except QueueUnavailableError as problem:
         log.debug("queue_depth_not_known", error=str(problem))
     return found
-
-
-def _slots_taken(queue: str) -> int:
-    return int(conf.redis().zcount(f"{settings.REALTIME_KEY_PREFIX}worker:{queue}:slots", clock.now(), "+inf"))
 
 
 def _added_up(loads: list[Load]) -> Figures:

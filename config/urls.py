@@ -3,7 +3,6 @@
 from django.conf import settings
 from django.urls import include, path
 
-from apps.core.errors import answer_bad_request, answer_not_found, answer_server_error
 from apps.core.schema import schema_view
 from apps.core.urls import people_urlpatterns
 from apps.core.views.usage_view import UsageView
@@ -13,6 +12,7 @@ from apps.domains.lectures.urls import (
     lesson_urlpatterns,
     my_urlpatterns,
 )
+from apps.page.problem_pages import answer_bad_request, answer_forbidden, answer_not_found, answer_server_error
 
 urlpatterns = [
     path("", include("realtime.urls")),
@@ -35,5 +35,6 @@ if settings.ADMIN_SITE:
 
     urlpatterns += [path("admin/operations/", include("apps.operations.urls")), path("admin/", site.urls)]
 handler400 = answer_bad_request
+handler403 = answer_forbidden
 handler404 = answer_not_found
 handler500 = answer_server_error

@@ -155,6 +155,17 @@ def answer_bad_request(request: HttpRequest, exception: Exception) -> JsonRespon
     return JsonResponse({"code": "bad_request", "message": message}, status=400)
 
 
+def answer_forbidden(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django's signature
+    """Answer requests that a view outside of the API refuses (Django's `handler403`)."""
+    return JsonResponse({"code": "forbidden", "message": "Your account may not do this."}, status=403)
+
+
+def answer_csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:  # noqa: ARG001 - Django's signature
+    """Answer requests with a session, but without a valid CSRF token (Django's `CSRF_FAILURE_VIEW`)."""
+    message = "The form was not accepted: it lacks a valid CSRF token. Open the page again, then send the form again."
+    return JsonResponse({"code": "csrf", "message": message}, status=403)
+
+
 def answer_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django's signature
     """Answer requests for paths that no view serves (Django's `handler404`)."""
     return JsonResponse({"code": "not_found", "message": f"There is nothing at {request.path}."}, status=404)

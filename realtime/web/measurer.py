@@ -69,7 +69,7 @@ class Measurer:
         watched = {tenant_id for report in reports for tenant_id in report.fields.get("watched", ())}
         connections = connections_of(reports)
         connections.pop(SYSTEM_TENANT, None)  # those of operators who watch
-        slow = self._slow.answer(sorted(watched - {SYSTEM_TENANT} | self._to_be_listed(watched, connections)))
+        slow = self._slow.answer(sorted(watched | self._to_be_listed(watched, connections)))
         rates = self._rates(now, connections.keys() | set(slow.get("all_tenants", ())) | watched - {SYSTEM_TENANT})
         totals = self._totals.add(reports)
         figures: dict[int, dict[str, Any]] = {
@@ -201,9 +201,12 @@ def _system_figures(
 
 
 def _weight(tenant: Mapping[str, Any]) -> tuple[float, ...]:
-    """Return the sort key of a tenant: its stalled jobs, connections, unfinished jobs, and records a second."""
+    """Return the sort key of a tenant: its stalled jobs, connections, unfinished jobs, and records a second.
+
+    Of idle tenants the oldest come first, as `ask_slowly` chooses them.
+    """
     busy = tenant.get("running", 0) + tenant.get("waiting", 0)
-    return tenant.get("stalled", 0), sum(tenant["connections"].values()), busy, tenant["records"]
+    return tenant.get("stalled", 0), sum(tenant["connections"].values()), busy, tenant["records"], -tenant["id"]
 
 
 def _transports(found: Counter[str]) -> dict[str, int]:
@@ -221,14 +224,27 @@ def _process(report: Report) -> dict[str, Any]:
 
 
 def ask_slowly(watched: list[int]) -> dict[str, Any]:
-    """Ask the database, Redis' INFO and the project's own figures, and return the answers. Leave out what fails."""
+    """Ask the database, Redis' INFO and the project's own figures, and return the answers. Leave out what fails.
+
+    `watched` are the tenants whose figures are watched or will be listed. If it has `SYSTEM_TENANT`, also ask for idle
+    tenants that will be listed because there are few others.
+    """
+    answers: dict[str, Any] = {}
+
+    def ask_figures() -> dict[int, dict[str, Any]]:
+        figures = conf.figures()
+        shown = [tenant_id for tenant_id in watched if tenant_id != SYSTEM_TENANT]
+        if SYSTEM_TENANT in watched:
+            idle = sorted(set(answers.get("all_tenants", ())) - set(shown))
+            shown += idle[: max(0, MOST_TENANTS - len(shown))]
+        return figures(shown) if figures else {}
+
     parts: dict[str, Callable[[], Any]] = {
-        "all_tenants": lambda: conf.source().tenants(),
+        "all_tenants": lambda: conf.source().tenants(),  # before the figures, which need them
         "outbox": _ask_outbox,
         "redis": _ask_redis,
-        "figures": lambda: figures(watched) if (figures := conf.figures()) else {},
+        "figures": ask_figures,
     }
-    answers = {}
     try:
         for name, ask in parts.items():
             try:

@@ -104,7 +104,8 @@ async def test_an_owner_watches_the_figures_of_their_own_academy_alone(system: S
         data = await figures(watcher, lambda data: "queues" in data, "the jobs of the academy")
         assert {record["topic"] for record in watcher.history} == {STATS}
         assert set(data) == {
-            *("connections", "records", "history", "code", "stalled", "waiting", "running", "oldest_waiting", "queues")
+            *("connections", "records", "history", "code", "name"),
+            *("stalled", "waiting", "running", "oldest_waiting", "queues"),
         }
         assert data["code"] == "hanbit"
         assert data["connections"]["websocket"] >= 1

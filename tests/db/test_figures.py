@@ -53,7 +53,8 @@ def test_jobs_are_counted_by_academy_and_by_queue() -> None:
     first, second = academy(), academy()
     job(first, "PENDING"), job(first, "PENDING", "bulk_message"), job(first, "DONE"), video(second, "PENDING")
     found = figures.figures([])
-    assert (found[first.pk]["code"], found[first.pk]["waiting"], found[first.pk]["running"]) == (first.code, 2, 0)
+    assert (found[first.pk]["code"], found[first.pk]["name"]) == (first.code, "A")
+    assert (found[first.pk]["waiting"], found[first.pk]["running"]) == (2, 0)
     assert found[first.pk]["queues"]["messaging"] == {"waiting": 1, "running": 0}
     assert found[second.pk]["queues"]["video"] == {"waiting": 1, "running": 0}
     assert 290 <= found[first.pk]["oldest_waiting"] <= 400

@@ -192,8 +192,31 @@ async def test_the_page_breaks_no_rule_of_accessibility(operator: Page, system: 
     await expect(letter).to_have_count(0)
 
 
+async def test_academies_have_names_and_an_idle_worker_does_not_count_as_working(
+    operator: Page, system: System
+) -> None:
+    academies = operator.get_by_role("table", name="Academies")
+    for academy in ("hanbit", "saebom"):  # also the one in which nobody is signed in
+        ((name,),) = system.query("SELECT name FROM tenant WHERE code = %s", academy)
+        await expect(academies.get_by_role("row").filter(has_text=f"{name} · {academy}")).to_have_count(1)
+    videos = operator.get_by_role("table", name="Queues").get_by_role("row").filter(has_text="Videos")
+    await expect(videos.get_by_role("cell").nth(6)).to_have_text(re.compile(r"^0 / \d+$"))
+
+
+async def test_from_the_page_one_gets_to_the_admin_and_the_console_and_signs_out(operator: Page, admin: Web) -> None:
+    hrefs = [await link.get_attribute("href") for link in await operator.locator("main .up a").all()]
+    assert hrefs == ["/admin/", "/"]
+    await operator.get_by_role("link", name="Academies and accounts").click()
+    await expect(operator).to_have_url(f"{admin.address}/admin/")
+    await operator.go_back()
+    await operator.get_by_role("button", name="Sign out").press("Enter")
+    await expect(operator).to_have_url(f"{admin.address}/admin/logout/")
+    await operator.goto(admin.address + PATH)
+    await expect(operator).to_have_url(re.compile("/admin/login/"))
+
+
 async def test_a_page_whose_operator_has_signed_out_says_so(operator: Page) -> None:
-    token = await operator.locator("#csrf input").get_attribute("value")
+    token = await operator.locator("#sign-out input").get_attribute("value")
     await operator.evaluate(
         "token => fetch('/admin/logout/', { method: 'POST', headers: { 'X-CSRFToken': token } })", token
     )

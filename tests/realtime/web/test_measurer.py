@@ -91,6 +91,12 @@ def test_the_project_is_asked_for_those_that_are_shown(measurer: Measurer, redis
     assert len(asked) <= MOST_TENANTS + 2
 
 
+def test_the_project_is_asked_for_idle_tenants_too_before_they_are_listed(measurer: Measurer, redis: Redis) -> None:
+    fields = {"watched": [SYSTEM_TENANT], "connections": {42: {"websocket": 1}}}
+    Reporter(redis, kind="web").report(fields, watching=True)
+    assert measured(measurer, redis)["seen"] == [42, *range(1, 42), *range(43, 101)]
+
+
 def test_a_measurer_outranks_a_record_of_the_future_and_one_that_was_ended(measurer: Measurer, redis: Redis) -> None:
     conf.publisher().publish(
         SYSTEM_TENANT, draft_record(topic=STATS, attempt=10**12, status="CANCELLED", published_at=1.0)

@@ -85,9 +85,10 @@ def all_tenant_ids() -> list[int]:
     return list(Tenant.objects.order_by("pk").values_list("pk", flat=True))
 
 
-def codes_of(tenant_ids: Iterable[int]) -> dict[int, str]:
-    """Return the codes of these academies, by their ids. Only the operators' figures may call this."""
-    return dict(Tenant.objects.filter(pk__in=set(tenant_ids)).values_list("pk", "code"))
+def names_of(tenant_ids: Iterable[int]) -> dict[int, tuple[str, str]]:
+    """Return the code and the name of these academies, by their ids. Only the operators' figures may call this."""
+    rows = Tenant.objects.filter(pk__in=set(tenant_ids)).values_list("pk", "code", "name")
+    return {tenant_id: (code, name) for tenant_id, code, name in rows}
 
 
 def find_account(tenant_code: str, username: str) -> User | None:

@@ -17,7 +17,7 @@ const SIGN_IN = "/admin/login/?next=/admin/operations/";
 /** Sends a request: a POST if there is `json`, else a GET.
  *  @param {string} path @param {object} [json] @returns {Promise<any>} */
 async function ask(path, json) {
-  const token = at("csrf").querySelector("input")?.value ?? "";
+  const token = at("sign-out").querySelector("input")?.value ?? "";
   const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token };
   const options = { method: json ? "POST" : "GET", headers, body: json && JSON.stringify(json), signal: AbortSignal.timeout(TIMEOUT_MS) };
   const response = await fetch(`/admin/operations/${path}`, options).catch(() => {

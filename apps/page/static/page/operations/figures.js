@@ -28,6 +28,8 @@ function roughly(seconds) {
 }
 /** @param {string} queue */
 const queueName = (queue) => (known(`operations_queue_${queue}`) ? t(`operations_queue_${queue}`) : queue);
+/** @param {{id: number, code?: string, name?: string}} academy */
+const academyOf = ({ id, code, name }) => (code ? [name, code].filter(Boolean).join(" · ") : t("operations_academy_unknown", { id: `${id}` }));
 /** @param {{websocket: number, sse: number, poll: number}} connections */
 const sum = ({ websocket, sse, poll }) => websocket + sse + poll;
 
@@ -151,14 +153,16 @@ export class Figures {
   #queuesOfSystem(queues, processes) {
     const heads = ["queue", "waiting_jobs", "running_jobs", "stalled", "oldest_waiting", "depth", "dead", "slots", "workers"];
     const rows = queues.map((each) => {
-      const workers = processes.filter(({ queue }) => queue === each.queue).length;
+      const workers = processes.filter(({ queue }) => queue === each.queue);
+      // Only slots with a job: an idle worker takes a slot, too, while it asks the queue for a message.
+      const working = workers.reduce((sum, { busy }) => sum + busy, 0);
       const oldest = each.oldest_waiting === null ? t("operations_unknown") : duration(each.oldest_waiting);
       return {
         cells: [
           queueName(each.queue), number(each.waiting), number(each.running), number(each.stalled), oldest, shown(each.depth),
-          shown(each.dead_letters), `${number(each.slots_taken)} / ${number(each.slots)}`, number(workers),
+          shown(each.dead_letters), `${number(working)} / ${number(each.slots)}`, number(workers.length),
         ],
-        tone: each.stalled || (each.waiting && !workers) ? "bad" : each.dead_letters ? "warn" : "",
+        tone: each.stalled || (each.waiting && !workers.length) ? "bad" : each.dead_letters ? "warn" : "",
       };
     });
     this.#section("operations_queues", table(t("operations_queues"), heads.map((name) => t(`operations_${name}`)), rows));
@@ -170,7 +174,7 @@ export class Figures {
     const rows = tenants.map((/** @type {any} */ each) => {
       const { websocket, sse, poll } = each.connections;
       return {
-        cells: [each.code || `${each.id}`, `${number(sum(each.connections))} (${websocket} · ${sse} · ${poll})`, number(each.records), number(each.waiting ?? 0), number(each.running ?? 0), number(each.stalled ?? 0)],
+        cells: [academyOf(each), `${number(sum(each.connections))} (${websocket} · ${sse} · ${poll})`, number(each.records), number(each.waiting ?? 0), number(each.running ?? 0), number(each.stalled ?? 0)],
         tone: each.stalled ? "bad" : "",
       };
     });
