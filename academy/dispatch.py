@@ -190,7 +190,7 @@ def loads_of(queue: str) -> dict[int, repositories_turns.Load]:
 def running_for(queue: str, age: timedelta, *, most: int) -> list[tuple[int, str]]:
     """Return the tenant and the topic of each job of the queue that was claimed longer than `age` ago and still runs.
 
-    Return at most `most`.
+    Return no more than `most` jobs.
     """
     return _LANES[queue].running_for(age, most)
 

@@ -78,7 +78,7 @@ def open_export(tenant_id: int, job_id: UUID, attempt: int, finished_at: datetim
 
 def sweep_exports() -> None:
     """Delete every exported file that is older than `KEPT`, whatever the state of its job."""
-    with suppress(FileNotFoundError):  # nothing was exported yet, or another worker deleted it first
+    with suppress(FileNotFoundError):  # nothing was exported yet, or another worker deleted the file first
         for tenant in default_storage.listdir(FOLDER)[0]:
             for file in default_storage.listdir(f"{FOLDER}/{tenant}")[1]:
                 _sweep(f"{FOLDER}/{tenant}/{file}")

@@ -68,7 +68,7 @@ def _stalled(queue: str) -> list[tuple[int, str]]:
 
 
 def _queues(loads: dict[str, dict[int, Load]], stalled: Counter[str]) -> list[Figures]:
-    """Return the figures of each queue. If a queue does not answer, its depth and dead letters are unknown (None)."""
+    """Return the figures of each queue. Depth and dead letters are None for a queue that `_depths` leaves out."""
     depths = _depths()
     return [
         {

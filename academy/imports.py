@@ -27,8 +27,11 @@ def submit_import(
     """Store the workbook, create the job and return its id.
 
     `hash_password` returns the hash of the new accounts' initial password. It is called after the checks of the file
-    and the quotas, and its errors are raised. The hash is erased when the job ends. Raises QuotaError if a quota is
-    used up, and WorkbookError if the name or the size of the file is not allowed for a workbook.
+    and the quotas, and its errors are raised. The hash is erased when the job ends. If `hash_password` is None, nobody can
+    sign in to the new accounts.
+
+    Raises QuotaError if a quota is used up, and WorkbookError if the name or the size of the file is not allowed for a
+    workbook.
     """
     file_name = PurePath((file.name or "").replace("\\", "/")).name[-MAX_FILE_NAME:]
     check_upload(file_name, file.size)

@@ -22,7 +22,7 @@ _PAIRS = {
     "ㄿ": "ㄹㅍ",
     "ㅀ": "ㄹㅎ",
 }
-"""The letters into which an input method joins two consonants, each with its two consonants."""
+"""The letters that an input method makes of two consonants, each with those two consonants."""
 _FINAL_LETTERS = " ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
 """The final consonants in the order in which Unicode lists syllables. The blank stands for no final consonant."""
 _CONJOINING = {0x1100 + place: letter for place, letter in enumerate(_INITIALS)}
@@ -41,7 +41,10 @@ def search_pattern(word: str) -> str | None:
 
 
 def _letters(word: str) -> str:
-    """Return the word in NFC, with each consonant as a letter of its own."""
+    """Return the word in NFC, with the consonants outside of its syllables as letters of `_INITIALS`.
+
+    A letter such as `ㄳ` becomes two letters. A conjoining initial (U+1100 to U+1112) becomes an ordinary letter.
+    """
     text = unicodedata.normalize("NFC", word).translate(_CONJOINING)
     return "".join(_PAIRS.get(letter, letter) for letter in text)
 

@@ -13,7 +13,7 @@ MIN_UNEXPECTED = 6
 """How many characters must remain of a password after repetitions, neighbouring keys and `SERVICE_WORDS` are
 removed."""
 MIN_OWN = 8
-"""How many characters of a password must remain after the names of the account and its academy are removed."""
+"""Like `MIN_UNEXPECTED`, for a password that contains names of the account or its academy: the names are removed too."""
 MIN_WORD = 2
 """A part of a name with fewer characters is not searched for in the password."""
 SERVICE_WORDS = (
@@ -137,7 +137,8 @@ def _without(text: str, words: Iterable[str]) -> str:
 def _unexpected(text: str) -> int:
     """Return how many characters of a text an attacker cannot expect.
 
-    Repeated parts do not count, and neither does a character that equals the previous one or is its neighbour.
+    Removed words, spaces and repeated parts do not count. A character that equals the previous one, or is its
+    neighbour, does not count either.
     """
     text = _once(text.replace("\0", "").replace(" ", ""))
     if not text:

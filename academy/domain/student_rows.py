@@ -36,7 +36,7 @@ class ProblemCode(StrEnum):
 
 
 _KEPT_LETTERS = {
-    Column.NAME: MAX_NAME_LETTERS + 10,  # so that a name that is too long still is
+    Column.NAME: MAX_NAME_LETTERS + 10,  # a name that is too long is not cut to a valid one
     Column.PARENT_PHONE: 40,
     Column.PHONE: 40,
     Column.SCHOOL: MAX_SCHOOL_LETTERS,
@@ -97,7 +97,7 @@ class RowProblem:
     cells: tuple[str, ...] = field(default=(), compare=False)
 
     def texts(self, columns: Sequence[Column]) -> tuple[str, ...]:
-        """Return the texts of these columns, as they were in the workbook."""
+        """Return the texts of these columns from `cells`, or '' for each that `cells` does not have."""
         kept = dict(zip(Column, self.cells, strict=False))
         return tuple(kept.get(column, "") for column in columns)
 

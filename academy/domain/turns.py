@@ -25,9 +25,9 @@ def choose(lines: Iterable[Line], *, slots: int, reserved: int) -> list[int]:
     `slots` is the number of jobs that the workers of the queue can run at once.
 
     The next turn is for the tenant that runs the fewest jobs, and among equals for the one whose job has waited
-    longest. A tenant that runs nothing always gets a turn, so with more tenants than slots each has one job in the
-    queue. Any further job of a tenant needs a free slot besides the `reserved` slots, which are kept for tenants that
-    run nothing. At least one slot is never reserved.
+    longest. A tenant that runs nothing always gets a turn, so if there are more tenants than slots, each tenant has
+    one job in the queue. Any further job of a tenant needs a free slot besides the `reserved` slots, which are kept
+    for tenants that run nothing. At least one slot is never reserved.
 
     A paused job takes no slot from other tenants. For its own tenant it counts as running, so that jobs that fail
     repeatedly do not pile up in the queue.

@@ -60,7 +60,7 @@ def still_needs(attempt: int, status: str, current: int) -> bool:
 
 
 def made_attempt(hls_path: str, attempt: int) -> int:
-    """Return the attempt that made the playlist at `hls_path`. If the path does not say so, return `attempt`.
+    """Return the attempt that made the playlist at `hls_path`. If the path names none, return `attempt`.
 
     A change of the title is a new attempt of a READY video, but makes no new files.
     """

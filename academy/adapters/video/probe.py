@@ -1,4 +1,4 @@
-"""Finds out what a video file contains, from ffmpeg's log, because imageio-ffmpeg has no ffprobe."""
+"""Finds out from ffmpeg's log what a video file contains, because imageio-ffmpeg has no ffprobe."""
 
 import errno
 import os
@@ -56,7 +56,8 @@ class Probe:
 def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
     """Return what a video file contains. `look` is called several times a second, and its errors are raised.
 
-    Raises VideoError if the file is not a usable video, and FfmpegTroubleError or OSError if the file is not to blame.
+    Raises VideoError if the file is not a usable video, and FfmpegTroubleError or OSError if the probe fails for
+    another reason.
     """
     if path.stat().st_size == 0:
         raise EmptyFileError
@@ -72,7 +73,7 @@ def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
 def check_readable(path: Path, log: str) -> None:
     """Read the file to its end if ffmpeg reported an I/O error. Raises OSError if the file cannot be read.
 
-    If the file can be read, the machine is not to blame: ffmpeg reports an I/O error for some truncated files.
+    If the file can be read, the machine is not to blame: ffmpeg also reports an I/O error for some truncated files.
     """
     if os.strerror(errno.EIO) in log:
         with path.open("rb") as file:

@@ -54,9 +54,11 @@ def rate_of(probe: Probe) -> float:
     """Return the rate of the encoded video, from `FEWEST_PICTURES` to `MOST_PICTURES`.
 
     The rate is constant, because with a varying rate ffmpeg's playlists have wrong lengths. It is the `finest_rate` of
-    the source, so that no motion is lost. If the source has a varying rate, its `finest_rate` may be the frequency of
-    its clock (1000 or 90000 Hz). For any `finest_rate` above `MOST_PICTURES`, the average rate is used instead, but at
-    least `USUAL_PICTURES`.
+    the source, so that no motion is lost. Without a `finest_rate` it is the average rate, and without both
+    `USUAL_PICTURES`.
+
+    If the source has a varying rate, its `finest_rate` may be the frequency of its clock (1000 or 90000 Hz). For any
+    `finest_rate` above `MOST_PICTURES`, the average rate is used instead, but at least `USUAL_PICTURES`.
     """
     rate = probe.finest_rate or probe.frame_rate or USUAL_PICTURES
     if rate > MOST_PICTURES:
