@@ -27,8 +27,8 @@ def submit_import(
     """Store the workbook, create the job and return its id.
 
     `hash_password` returns the hash of the new accounts' initial password. It is called after the checks of the file
-    and the quotas, and its errors are raised. The hash is erased when the job ends. If `hash_password` is None, nobody can
-    sign in to the new accounts.
+    and the quotas, and its errors are raised. The hash is erased when the job ends. If `hash_password` is None, nobody
+    can sign in to the new accounts.
 
     Raises QuotaError if a quota is used up, and WorkbookError if the name or the size of the file is not allowed for a
     workbook.

@@ -13,7 +13,7 @@ MIN_UNEXPECTED = 6
 """How many characters must remain of a password after repetitions, neighbouring keys and `SERVICE_WORDS` are
 removed."""
 MIN_OWN = 8
-"""Like `MIN_UNEXPECTED`, for a password that contains names of the account or its academy: the names are removed too."""
+"""Like `MIN_UNEXPECTED`, for a password with names of the account or its academy: these names are removed too."""
 MIN_WORD = 2
 """A part of a name with fewer characters is not searched for in the password."""
 SERVICE_WORDS = (
