@@ -48,7 +48,7 @@ class Lifecycle(Generic[R, RowId, C]):
     queue_of: Callable[[R], str]
 
     def insert(self, row: R) -> None:
-        """Write a new row. After the commit, its message is sent, or waits until it is its turn."""
+        """Write a new row. Its message is sent at the turn of the row, but not before the commit."""
         self.rows.insert(row)
         self._release(row)
 

@@ -68,7 +68,7 @@ def submit_messages(
                 ),
             )
     except (IntegrityError, quotas.QuotaError):
-        # The same request may have been committed since the look at its key, and may have used up the quota.
+        # The same request may have been committed since its key was looked up, and may have used up the quota.
         if earlier := submitted_earlier():
             return earlier
         raise

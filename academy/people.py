@@ -20,7 +20,7 @@ from academy.domain.roles import OFFICE, Role, may_manage
 
 
 class PersonError(Exception):
-    """An account may not be changed in this way. `code` is for programs, the text for people."""
+    """An account may not be changed in this way. `code` is for programs, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -33,7 +33,10 @@ class PersonMissingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change of an account has changed. Both roles are None if the role stayed the same."""
+    """What a change of an account has changed.
+
+    Both roles are None if the role stayed the same. `name` tells whether the name is another one now.
+    """
 
     role_before: Role | None = None
     role: Role | None = None

@@ -10,7 +10,7 @@ from academy.adapters.db.django.repositories_sessions import purge_operator_sess
 
 KEPT = timedelta(days=1)
 """How long an expired session is kept. All its tokens and tickets expire within this time, so the audit log can always
-name the owner of a refused token."""
+name the user of a refused token."""
 BATCH, BATCHES = 1000, 100
 """How many rows one transaction deletes, and how many transactions one call makes. The next call deletes the rest."""
 
