@@ -142,7 +142,7 @@ def delete(tenant_id: int, video_id: int) -> bool:
 
 
 def rename(tenant_id: int, video_id: int, title: str) -> bool:
-    """Give a video that has ended another title. Return False if there is no such video.
+    """Change the title of a video that has ended. Return False if there is no such video.
 
     All pages that show the video must get the new title, and only a new attempt can replace a record that has ended. So
     the video gets a new attempt with the new title, and with the same status and files. Raises JobStateError if the
@@ -184,5 +184,8 @@ def retry(tenant_id: int, video_id: int) -> bool:
 
 
 def _files_due_at(uploaded_at: datetime | None) -> datetime | None:
-    """Return when to delete the files of a cancelled or deleted video: now, or None if no file was uploaded."""
+    """Return the time from which `sweep_discarded` deletes the files of a cancelled or deleted video: now.
+
+    If the video was never marked as uploaded, return None: `sweep_announced` deletes the video and its file later.
+    """
     return timezone.now() if uploaded_at is not None else None

@@ -1,4 +1,4 @@
-"""The audit log: who did what to whom. Each line is a JSON object, from a logger of its own (`academy.audit`).
+"""The audit log: who did what to whom. The logger `academy.audit` writes it, with one JSON object in each line.
 
 The names of events and fields are a contract (docs/reference/audit-log.md). People appear by their ids. Typed text is
 never logged, because some people type their password into the field for the name.

@@ -119,7 +119,7 @@ def _of_lock(context: dict[str, Any]) -> Response:
 
 
 def _of_deleted_row(context: dict[str, Any]) -> Response:
-    """Answer 409: a row that the request names was found, but deleted before a row that refers to it was written."""
+    """Answer 409: the request could not write a row, because a row to which it refers was deleted meanwhile."""
     set_rollback()
     log.info("deleted_meanwhile", view=type(context["view"]).__name__)
     message = "Something in this request was deleted while it ran. Nothing was changed: reload the list and try again."

@@ -4,9 +4,10 @@ A hash takes a large part of a second of CPU time. The queue keeps a flood of si
 waiting request holds no database connection, and at most `MAX_WAITING` requests wait.
 
 The queue is fair. When a request joins the queue, the waiting and running requests are counted: those of its tenant,
-those of its address, and those of its user. The largest of the three counts is the request's rank. The lowest rank is
-served first. Addresses are compared as the limits on signing in compare them (`network_of`), and all tenants that do
-not exist count as one.
+those of its address, and those of its user. The largest of the three counts is the request's rank. The rank of a
+sign-in from a known address is the count of its address alone. The lowest rank is served first. Among equal ranks,
+sign-ins from known addresses come first, and then the order of arrival decides. Addresses are compared as the limits on
+signing in compare them (`network_of`), and all tenants that do not exist count as one.
 
 So a flood from one tenant, address or user waits behind the first request of everybody else. When the queue is full,
 the last request in this order is refused.

@@ -48,7 +48,10 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """An account of one academy. Superusers belong to no academy. Names are unique within an academy."""
+    """An account of a person in an academy, or of an operator, who belongs to no academy.
+
+    Names are unique within each academy, and among the operators.
+    """
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, null=True, blank=True, related_name="users")
     username = models.CharField(max_length=60)
@@ -148,8 +151,8 @@ class LoginSession(models.Model):
 class OneTimeCode(models.Model):
     """A code that signs in to an account once, in place of its password. An account has at most one.
 
-    Using a code deletes it. Triggers delete it when its account or the account that issued it is closed or gets another
-    role, and when its account gets another password.
+    Using a code deletes it. Triggers delete it when its account gets another password. They also delete it when one of
+    two accounts is closed or gets another role: the code's account, or the account that issued the code.
     """
 
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="one_time_code")

@@ -1,4 +1,4 @@
-"""Functions that the push engine calls for a revocation. They end sessions, and write into the audit log."""
+"""Functions that the push engine calls: one ends sessions, one sends a revocation. Both write into the audit log."""
 
 from typing import Any
 

@@ -3,11 +3,11 @@
 Each attempt is counted before its password is checked.
 
 There are four counters, each for a minute: for the account from one address, for the address, for the account from all
-addresses, and for the academy. A failed attempt counts 1. A successful attempt counts one half, because hashing its
-password takes as long as for a failed attempt.
+addresses, and for the academy. A failed attempt counts 1. A successful attempt counts one half, and not 0, because its
+password is hashed, too.
 
 An address is known if the account recently signed in from it. The last two counters do not apply to attempts from a
-known address, so a stranger who tries an account from elsewhere does not lock its owner out.
+known address. So a stranger who tries an account from elsewhere locks out nobody at a known address.
 
 The counters are in Redis, for all processes together, and also in the memory of each process. If Redis does not answer
 or refuses writes, the counters in memory decide, so that the limits always apply.
@@ -51,7 +51,7 @@ AWAY_SECONDS = 5.0
 """For how many seconds Redis is not used after it failed."""
 MAX_REMEMBERED = 50_000
 FAILURE, SUCCESS = 2, 1
-"""What a failed attempt and a successful attempt cost, in units of the counters."""
+"""What a failed attempt and a successful attempt cost, in units of the counters: a unit is half a failed attempt."""
 _ALWAYS, _ALL = 2, 4
 """How many of the four counters apply to an attempt from a known address, and how many to any other attempt."""
 

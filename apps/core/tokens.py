@@ -22,8 +22,8 @@ OPTIONS: Any = {"require": ["exp", "aud"], "verify_iat": False, "verify_exp": Fa
 ACCESS: Literal["api"] = "api"
 REFRESH: Literal["refresh"] = "refresh"
 UPLOAD_SECONDS = 6 * 3600.0
-"""How many seconds a request may take to arrive. Its token may expire during this time, but must not be revoked:
-revocations are kept for longer than this."""
+"""How many seconds a request may take to arrive. If its token expires during this time, the request is accepted. If its
+token is revoked during this time, the request is refused: revocations are kept for longer than this."""
 
 
 class TokenError(Exception):
@@ -82,7 +82,8 @@ def access_token(caller: Caller) -> str:
 def read_access_token(token: str, arrived_at: float | None = None) -> Caller:
     """Return the caller whom an access token names.
 
-    Raises TokenExpiredError if the token had expired before the request arrived, and TokenError if it is not valid.
+    Raises TokenExpiredError if the token had expired when the request began (`arrived_at`, or now if it is None).
+    Raises TokenError if the token is not valid.
     """
     took = clock.now() - arrived_at if arrived_at else 0.0
     claims = _decode(token, ACCESS, min(took, UPLOAD_SECONDS))

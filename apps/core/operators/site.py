@@ -1,7 +1,8 @@
 """The admin at `/admin/`: academies, accounts and sign-ins, for operators.
 
 Operators are superusers, who belong to no academy, so they see all academies. Their changes are written into the audit
-log. If sessions and connections must end because of a change, triggers in the database end them within a second.
+log. If a change must end sessions and connections of an academy's accounts, triggers in the database end them within a
+second. For operators' connections, see `AccountAdmin.save_model`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ site = OperatorSite(name="admin")
 
 
 class AuditedAdmin(ModelAdmin):
-    """Writes each change into the audit log. Nothing can be deleted: academies and accounts are closed instead."""
+    """Writes each change into the audit log. Academies, accounts and sign-ins are closed or ended, never deleted."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
         return False
@@ -68,7 +69,10 @@ def _audit(request: HttpRequest, changed: Model, message: Any) -> None:
 
 
 def _fields(message: Any) -> list[str]:
-    """Return the names of the changed fields from the admin's message. Their values are not logged."""
+    """Return the names of the changed fields from the admin's message. Their values are not logged.
+
+    If the message is a text, not a list, return the name `password`.
+    """
     if not isinstance(message, list):
         return ["password"]
     return sorted({field for part in message for change in part.values() for field in change.get("fields", [])})

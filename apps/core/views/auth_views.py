@@ -53,7 +53,7 @@ class SignIn(serializers.Serializer[Any]):
 class RefreshToken(serializers.Serializer[Any]):
     """Has either the refresh token (`refresh`), or the code of the academy whose cookie has the token (`tenant`).
 
-    If `cookie` is true, the new refresh token is put into a cookie.
+    If `cookie` is true, the new refresh token is put into a cookie. `tenant` is accepted only then.
     """
 
     refresh = serializers.CharField(max_length=2000, required=False)
@@ -265,9 +265,9 @@ class LogoutView(APIView):
 
 
 class PasswordView(APIView):
-    """Change the caller's password. This ends the account's other sessions.
+    """Change the caller's password. All sessions of the account end. The answer has the tokens of a new session.
 
-    An account that was signed in to with a one-time code has no password. So `old_password` is not needed then.
+    After a sign-in with a one-time code, the account has no password, and `old_password` is not needed.
     """
 
     opens_before_password_change = True
