@@ -1,4 +1,4 @@
-"""Demo videos of an academy: one that plays, and one that cannot be encoded. The product's own encoder makes them."""
+"""Two demo videos of an academy. The product's own encoder encodes one, and fails on the other, which is only text."""
 
 from collections.abc import Callable
 from pathlib import Path

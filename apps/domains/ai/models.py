@@ -1,4 +1,4 @@
-"""Jobs, such as an Excel import, their results, and the outcome of each imported row."""
+"""Jobs, the results of jobs, and the outcomes of imported rows."""
 
 import uuid
 
@@ -10,7 +10,7 @@ OUTCOMES = [(name, name) for name in ("created", "restored", "existing", "failed
 
 
 class AIJob(models.Model):
-    """A long job. Only the worker that holds the current `attempt` can save and publish it."""
+    """A long job. A worker can save and publish the job only while it runs the current `attempt`."""
 
     job_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
@@ -56,7 +56,7 @@ class AIJobResult(models.Model):
 
 
 class ImportedRow(models.Model):
-    """The outcome of one line of a workbook, written in the transaction that saves the line's student."""
+    """The outcome of one line of a workbook. If the line creates or restores a student, one transaction saves both."""
 
     job = models.ForeignKey(AIJob, models.CASCADE, related_name="rows", db_index=False)
     line = models.PositiveIntegerField()

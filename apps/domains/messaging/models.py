@@ -9,8 +9,8 @@ class MessageJob(models.Model):
     """The text of a bulk message. Its status, attempt and error are in `job`.
 
     `idempotency_key` is chosen by the client: a request that is sent twice creates one bulk message. If this bulk
-    message sends the failed messages of an earlier one again, `retry_of` is the earlier one. A bulk message can be
-    retried only once in this way, so nobody gets the same message twice.
+    message is a retry, it sends the failed messages of the bulk message `retry_of`. Each bulk message can be retried
+    only once, so nobody gets the same message twice.
     """
 
     job = models.OneToOneField("ai.AIJob", models.CASCADE, related_name="message_job")

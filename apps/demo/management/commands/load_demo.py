@@ -38,7 +38,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{code}: loaded, with {repositories_students.students_of(tenant.pk).count()} students.")
 
     def _load(self, tenant: Tenant, password_hash: str) -> int:
-        """Create accounts, lectures and students. Return the id of the lecture that `STUDENT` attends."""
+        """Create accounts, lectures and students. Return the id of the first lecture, which `STUDENT` attends."""
         for role, person in ACCOUNTS.items():
             repositories_core.create_account(tenant, role.value, person, role, password_hash)
         lectures = [repositories_lectures.create_lecture(tenant.pk, {"title": title}) for title in LECTURES]

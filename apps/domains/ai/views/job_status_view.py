@@ -1,4 +1,4 @@
-"""Views of jobs in the database: list, detail, result, cancel, retry. The push engine sends running jobs' progress."""
+"""Views of jobs in the database: list, detail, result, cancel, retry. The push engine sends the progress of jobs."""
 
 from typing import Any
 from uuid import UUID

@@ -22,7 +22,7 @@ from apps.domains.lectures.serializers import LectureSerializer, MyLectureSerial
 
 
 class LectureListView(ListAPIView[Lecture]):
-    """The lectures. `?search=` searches their titles; `?active=` selects those that are active, or archived."""
+    """The lectures. `?search=` searches their titles. `?active=true` selects the active ones, `false` the archived."""
 
     roles = {"GET": FACULTY, "POST": OFFICE}  # noqa: RUF012 - read only
     serializer_class = LectureSerializer
@@ -54,7 +54,10 @@ class MyLectureListView(ListAPIView[Lecture]):
 
 
 class LectureDetailView(APIView):
-    """One lecture. `DELETE` deletes it, with its lessons and enrolments, if it has no videos."""
+    """One lecture. `DELETE` deletes it, with its lessons and enrolments.
+
+    `DELETE` answers 409 if the lecture has videos, or if one of its videos was deleted in the last two days.
+    """
 
     roles = {"GET": FACULTY, "PATCH": OFFICE, "DELETE": OFFICE}  # noqa: RUF012 - read only
 

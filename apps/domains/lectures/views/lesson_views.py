@@ -50,7 +50,10 @@ class LessonListView(ListAPIView[Session]):
 
 
 class LessonDetailView(APIView):
-    """One lesson. `PATCH` renames it, and `DELETE` deletes it if it has no videos."""
+    """One lesson. `PATCH` renames it, and `DELETE` deletes it.
+
+    `DELETE` answers 409 if the lesson has videos, or if one of its videos was deleted in the last two days.
+    """
 
     roles = {"GET": FACULTY, "PATCH": OFFICE, "DELETE": OFFICE}  # noqa: RUF012 - read only
 
