@@ -1,4 +1,4 @@
-"""Looks at dead letters, sends them back and deletes them, for one operator at a time."""
+"""Opens the dead letters for one operator at a time, to list them or to act on one."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class BusyError(Exception):
-    """Another operator looks at the dead letters at this moment. Letters that a reader holds are hidden from others."""
+    """Another operator is using the dead letters. Meanwhile, the queues hide them from everybody else."""
 
 
 class NoSuchLetterError(Exception):

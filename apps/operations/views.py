@@ -70,9 +70,10 @@ def list_letters(request: HttpRequest) -> HttpResponse:
 @for_operators("POST")
 @_answers_errors
 def send_back(request: HttpRequest) -> HttpResponse:
-    """Try the FAILED job of a dead letter again. If the job has not ended, return the letter to its queue instead.
+    """Retry the job of a dead letter if the job is FAILED.
 
-    A letter that refers to no job also goes back to its queue.
+    If the job has not ended, or if the letter refers to no job, return the letter to its queue. If the job is DONE or
+    CANCELLED, or may not be retried, keep the letter and answer 409.
     """
     return _with_letter(request, Event.DEAD_LETTER_SENT_BACK, dead_letters.send_back)
 

@@ -7,7 +7,7 @@ VIDEO_STATUSES = [(name, name) for name in ("PENDING", "PROCESSING", "READY", "F
 
 
 class Video(models.Model):
-    """A video of a lesson. Only the worker that holds the current `attempt` can save and publish it."""
+    """A video of a lesson. A worker can save and publish the video only while it runs the current `attempt`."""
 
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
     session = models.ForeignKey("lectures.Session", models.CASCADE, related_name="videos", db_index=False)

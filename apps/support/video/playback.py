@@ -33,9 +33,9 @@ class Playable:
 
 
 def playback_address(playable: Playable, name: str) -> str:
-    """Return an address for a file of a READY video.
+    """Return an address for a file of a READY video. The address is valid for six hours.
 
-    It is valid for six hours. Playlists contain relative addresses.
+    Playlists contain relative addresses, so a player requests all files of the video with the same signature.
     """
     signed = _SIGNER.sign(f"{playable.tenant_id}-{playable.video_id}-{playable.attempt}")
     return f"/media/hls/{signed}/{name}"

@@ -27,7 +27,8 @@ from apps.domains.students.services.lecture_enroll import (
 class StudentListView(ListAPIView[Student]):
     """The students. `?search=` searches names, schools and phones, also by initial consonants, such as `ㄱㅁㅅ`.
 
-    `?lecture=` selects the students of a lecture, and `?not_in_lecture=` those who do not attend it.
+    `?lecture=` selects the students who attend that lecture, and `?not_in_lecture=` those who do not attend that
+    lecture. A caller who is a student sees only their own record.
     """
 
     roles = {"GET": FACULTY | {Role.STUDENT}, "POST": OFFICE}  # noqa: RUF012 - read only

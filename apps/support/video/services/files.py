@@ -113,8 +113,8 @@ def sweep_discarded() -> None:
 def _again_at(video: Discarded) -> list[datetime]:
     """Return the times at which to delete the files of a deleted video again.
 
-    Files may still be stored after the deletion: an encoding may have been running, and an upload may begin until its
-    address expires, and end later. `note_discarded` ignores the times if the video was not deleted.
+    Files may still be stored after the deletion, by an encoding that was running or by an upload that began before its
+    address expired. `note_discarded` ignores the times if the video was not deleted.
     """
     times = [video.deleted_at + DELETED_KEPT] if video.deleted_at is not None else []
     if video.announced_at is not None:
@@ -134,6 +134,6 @@ def _delete_files(video: Discarded) -> None:
 
 
 def sweep_soon() -> None:
-    """Delete the files of discarded videos. Also delete the announced videos whose file was never uploaded."""
+    """Run the sweeps that a worker repeats every few seconds: `sweep_discarded` and `sweep_announced`."""
     sweep_discarded()
     sweep_announced()
