@@ -82,9 +82,9 @@ def parts_of(queue_name: str, letter: Letter) -> tuple[str, str]:
 def send_back(letters: DeadLetters, letter: Letter) -> str:
     """Retry the job of a letter, or return the letter to its queue. Return what was done, as the end of a sentence.
 
-    A FAILED row gets a new attempt with a new message, and the letter is deleted. A letter whose row has not ended, or
-    that refers to no row, goes back to its queue unchanged, and a worker receives it again. Raises JobStateError, and
-    keeps the letter, if the row has ended with another status or may not be retried now.
+    If the row is FAILED, it gets a new attempt with a new message, and the letter is deleted. If the row has not ended,
+    or `find_row` finds no row, the letter goes back to its queue unchanged, and a worker receives it again. If the row
+    has ended with another status or may not be retried now, raise JobStateError and keep the letter.
     """
     return KINDS[letters.queue_name].send_back(letters, letter)
 

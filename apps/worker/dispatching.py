@@ -85,7 +85,10 @@ class Dispatching:
         self._idle_since |= since
 
     def _idle_jobs(self) -> list[SentJob]:
-        """Return the next jobs that have a sent message but no worker. If Redis does not answer, return no jobs."""
+        """Read the next jobs whose messages were sent, and return those that no worker runs.
+
+        If Redis does not answer, return no jobs.
+        """
         age = timedelta(seconds=self._patience / 4)
         sent = dispatch.sent_before(self._queue.short_name, age, after=self._looked_until, most=MOST_SEEN)
         try:

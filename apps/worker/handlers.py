@@ -95,9 +95,9 @@ class JobProgress:
 class Handler(Generic[C]):
     """How the worker does one kind of job. `do` runs a claimed job and returns its result.
 
-    `do` raises JobFailedError if another attempt would not help. It must not catch AttemptSupersededError and
-    WorkerStopsError, which `JobProgress.go_on` and writes to the database raise. After any other error the job is tried
-    again.
+    `do` raises JobFailedError if another attempt would not help. It must not catch WorkerStopsError, which
+    `JobProgress.go_on` raises, or AttemptSupersededError, which `go_on` and the functions that save results raise.
+    After any other error the job is tried again.
     """
 
     steps: tuple[str, ...]

@@ -41,7 +41,7 @@ class Worker(Generic[RowId, C]):
     """A worker process.
 
     Each job has a thread of its own. Further threads poll the queue, renew leases, renew visibility, run two groups of
-    sweeps, dispatch waiting jobs, report, and run the relay.
+    sweeps, send the messages of waiting jobs, report this worker to Redis, and run the relay.
 
     The worker polls for one message at a time, and takes one of the fleet's slots before each poll. So waiting messages
     are spread over all processes, and no process receives a message whose job it may not begin.

@@ -41,9 +41,10 @@ from config.form_size import FORM_BYTES
 class VideoListView(ListAPIView[Video]):
     """The videos, filtered by `?status=`, `?session=` and `?lecture=`.
 
-    Students and parents see only the READY videos of their lectures. `POST` creates a video: from a multipart form with
-    its `file`, or from JSON with `file_name` and `size`. The answer to JSON has the address to upload the file to
-    (`upload`). After the upload, `POST …/{id}/uploaded/` begins the encoding.
+    Students and parents see only the READY videos of their lectures.
+
+    `POST` creates a video. A multipart form contains the `file` itself. JSON announces a file with `file_name` and
+    `size`: the answer says in `upload` where to send the file. After that, `POST …/{id}/uploaded/` begins the encoding.
     """
 
     roles = {"GET": EVERYONE, "POST": FACULTY}  # noqa: RUF012 - read only
@@ -85,8 +86,8 @@ class VideoListView(ListAPIView[Video]):
 class VideoDetailView(APIView):
     """One video. `GET` also updates the video's record in Redis, if the record was lost or is older than the row.
 
-    `PATCH` changes the title of a video that has ended. `DELETE` deletes a video in any state. A worker deletes its
-    files within seconds.
+    `PATCH` changes the title of a video that is READY, FAILED or CANCELLED. `DELETE` deletes a video in any state. A
+    worker deletes its files afterwards.
     """
 
     roles = {"GET": EVERYONE, "PATCH": FACULTY, "DELETE": FACULTY}  # noqa: RUF012 - read only
@@ -129,10 +130,10 @@ class VideoUploadedView(APIView):
 
 
 class VideoCancelView(APIView):
-    """Cancel the processing of a video, unless the processing has already ended. The video itself is not deleted.
+    """Cancel the processing of a video. The video itself is not deleted.
 
-    A worker that encodes the video stops within a second. A worker deletes the encoded files, but keeps the uploaded
-    file, so that the video can be encoded again.
+    A running encoding stops within a second. The encoded files are deleted, and the uploaded file is kept, so that the
+    video can be encoded again. If the processing has already ended, the answer is 409.
     """
 
     roles = {"POST": FACULTY}  # noqa: RUF012 - read only

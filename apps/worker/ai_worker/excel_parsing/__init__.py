@@ -28,8 +28,8 @@ PARSE_PERCENT = 5.0
 def import_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
     """Import the workbook, and return `{"created", "restored", "existing", "failed"}`.
 
-    If rows have failed, keep a workbook of them, in which somebody can correct them. Raises JobFailedError for a
-    workbook that cannot be read.
+    If rows have failed, store a second workbook with these rows, so that somebody can correct them. Raises
+    JobFailedError if the workbook cannot be read, or if the lecture does not exist.
     """
     progress.report("parse", 0)
     rows = read_rows(job)
