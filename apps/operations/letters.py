@@ -21,7 +21,7 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class BusyError(Exception):
-    """Another operator is using the dead letters. Meanwhile, the queues hide them from everybody else."""
+    """Another operator is using the dead letters. A letter that one process received is hidden from the others."""
 
 
 class NoSuchLetterError(Exception):
