@@ -131,9 +131,9 @@ class Worker(Generic[RowId, C]):
                 self._stop.wait(RETRY_SECONDS)
 
     def _poll_once(self, pool: ThreadPoolExecutor) -> bool:
-        """Poll the queue once, and start the job of the message, if one arrives. Return True.
+        """Poll the queue once. If a message arrives, start its job.
 
-        If no more jobs may begin now, do not poll, and return False.
+        Return False, without polling, if no more jobs may begin now.
         """
         with self._lock:
             self._futures = {future for future in self._futures if not future.done()}

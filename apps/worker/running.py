@@ -50,7 +50,7 @@ class RunningJobs(Generic[C]):
             self._held[running.delivery.receipt] = running
 
     def remove(self, running: Running[C]) -> bool:
-        """Remove a job that has ended. Return False if it was given back already."""
+        """Remove a job that has ended or is given back. Return False if it was removed already."""
         with self._lock:
             return self._held.pop(running.delivery.receipt, None) is not None
 
@@ -89,7 +89,8 @@ class RunningJobs(Generic[C]):
             self._queue.put_back(running.delivery, 0)  # as a new message, so that no failed attempt is counted
             running.log.info("job_given_back")
         except (AttemptSupersededError, DatabaseError, QueueUnavailableError) as problem:
-            # Another worker gets the job when its lease and the visibility of its message have ended.
+            # If the attempt was superseded, nothing is left to do. Otherwise another worker gets the job when the job's
+            # lease and the visibility of its message have ended.
             running.log.warning("job_not_given_back", error=str(problem))
 
     def _beat(self, renew: Callable[[Running[C]], None], and_then: Callable[[], None] = lambda: None) -> None:

@@ -42,7 +42,7 @@ def sweep_until(stop: threading.Event, sweeps: Iterable[Work], pause_seconds: fl
 
 
 def by_one_process(name: str, sweep: Work) -> Work:
-    """Return a function that calls `sweep` about once an hour, in only one process of the installation.
+    """Return a function that calls `sweep`, but only if no process of the installation has done so for about an hour.
 
     Use it for a sweep that reads a lot.
     """

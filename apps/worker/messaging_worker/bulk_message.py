@@ -180,7 +180,10 @@ class _Sending:
 
 
 def _save_surely(save: Callable[[], None]) -> None:
-    """Call `save`, and repeat it if the database cannot be reached, because no other process has the outcome."""
+    """Call `save`. If the database cannot be reached, call it again: no other process has the outcome.
+
+    After SAVE_TRIES calls in all, raise the last error.
+    """
     for _ in range(SAVE_TRIES - 1):
         try:
             save()

@@ -17,15 +17,19 @@ MOST_TRIES = 15
 
 @dataclass(slots=True)
 class Health:
-    """Counts the failures of the provider since it last accepted or rejected a message. It does not use a clock."""
+    """Counts the refusals and unknown outcomes since the provider last accepted or rejected a message. Uses no clock.
+
+    A refusal is a ProviderUnavailableError: the message was not accepted, but may be sent again later. A rejected
+    message (MessageRefusedError) is not counted, because it shows that the provider works.
+    """
 
     answered: bool = False
     refusals: int = 0
-    """How many answers in a row said that the provider accepts no messages now."""
+    """How many refusals there were in a row."""
     unknown: int = 0
     """How many messages in a row had an unknown outcome."""
     tries: dict[int, int] = field(default_factory=dict)
-    """Maps the id of a message to how often the provider answered that it does not accept this message now."""
+    """Maps the id of a message to the number of its refusals in this attempt of the job."""
 
     def note_answer(self) -> None:
         """Note that the provider works: it accepted or rejected a message."""
@@ -50,14 +54,14 @@ class Health:
 
     @property
     def pause(self) -> float:
-        """For how many seconds nothing must be sent to the provider."""
+        """For how many seconds no message may be sent to the provider."""
         failures = max(self.unknown, self.refusals - FREE_FAILURES)
         return PAUSES[min(failures, len(PAUSES)) - 1] if failures > 0 else 0.0
 
     def lanes(self, most: int) -> int:
         """Return how many messages may be at the provider at once, at most `most`.
 
-        Each refusal in a row lowers the number by one, but not below 1. The number is 1 until the provider first
-        accepts or rejects a message and, after an unknown outcome, until it does so again.
+        Each refusal in a row lowers the number by one, but not below 1. At the beginning, and after an
+        unknown outcome, the number is 1 until the provider accepts or rejects a message.
         """
         return 1 if self.unknown or not self.answered else max(1, most - self.refusals)
