@@ -1,8 +1,8 @@
 """Counts the large request bodies of one process, so that no sender takes all of the process's slots and disk space.
 
-No academy may hold more slots or bytes than are still free, so there is always space for one more academy. If each
-academy had a fixed share, a few academies could take everything. Bodies of up to 1 MB have their own pool of slots, so
-that large files never take these slots.
+A large body has more than 64 KiB (`config.body_limit`). No academy may hold more slots or bytes than are still free, so
+there is always space for one more academy. With fixed limits alone, a few academies could take everything. Large bodies
+of up to 1 MB have their own pool of slots, so that files never take these slots.
 """
 
 from collections import Counter
@@ -97,7 +97,7 @@ class _Pool:
         """Raise NoSlotError if another unfinished body would be too many.
 
         Apply the fixed limits. Also refuse a tenant that has as many unfinished bodies as there are free slots, and a
-        user who has as many unfinished bodies as the user's tenant may add within its fixed limit.
+        user who has as many unfinished bodies as the fixed limit of the user's tenant leaves free.
         """
         limits = self._limits
         of_user, of_tenant, of_all = (self._unfinished[key] for key in (sender, sender.tenant_id, None))

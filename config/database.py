@@ -38,7 +38,8 @@ def database_settings(environment: Environment) -> dict[str, Any]:
         options["answer_seconds"] = 30.0 if pooled else 60.0
         options["idle_in_transaction_seconds"] = 30
     if pooled:
-        # Pause for one second between attempts to connect. By default the pool doubles its pauses for five minutes.
+        # During an outage the pool tries to connect once a second for two seconds, and later when a request needs a
+        # connection. By default it doubles its pauses for five minutes, and notices late that the outage is over.
         options["pool"] = {
             "min_size": 0,
             "max_size": environment.database_pool_size,

@@ -20,11 +20,11 @@ _FILLER = ord("*")
 
 
 def hide_variables(names: Iterable[str]) -> None:
-    """Remove these variables from the environment of this process, and hide its memory.
+    """Remove these variables from the environment of this process and, on Linux, hide its memory.
 
-    Afterwards `os.environ` and child processes do not have these variables, and `/proc/<pid>/environ` shows asterisks
-    as their values. Other processes of the user can read neither the memory nor core dumps of this process. Root
-    still can, for example to debug.
+    Afterwards `os.environ` and child processes do not have these variables. On Linux, `/proc/<pid>/environ` shows
+    asterisks as their values, and other processes of the user can read neither the memory nor core dumps of this
+    process. Root still can, for example to debug.
     """
     hidden = {os.fsencode(name) for name in names}
     for name in hidden:

@@ -23,7 +23,11 @@ _SHARED: list[Any] = [
 ]
 
 _PROCESSORS: list[Any] = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
-"""The processors of our loggers. A logger keeps this list from its first use, so there is one list for the process."""
+"""The processors of our loggers.
+
+A logger keeps the list that it uses first. All calls of `configure` pass this one list, so
+`capture_logs` of the tests reaches all loggers.
+"""
 
 
 def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Checks connections before they are used, with one system call and no round trip.
+"""Checks connections before they are used, normally with one system call and no round trip.
 
 After a restart of PostgreSQL all open connections are dead. Their sockets show this: they are readable, because the
-server has closed its end. Django's own check (`CONN_HEALTH_CHECKS`) would send a statement for each request.
+server has closed its end. A statement is sent only if the socket is readable. Django's own check
+(`CONN_HEALTH_CHECKS`) would send one for each request.
 """
 
 import select

@@ -50,8 +50,8 @@ class BoundedConnection(psycopg.Connection[Any]):
     def wait(self, gen: Any, interval: float = INTERVAL, timeout: float | None = None) -> Any:
         """Wait for an answer, and return it.
 
-        If the answer does not arrive within `answer_seconds`, close the connection and raise OperationalError. A
-        `timeout` from the caller replaces this limit.
+        If the answer does not arrive within `answer_seconds`, close the connection and raise OperationalError. If the
+        caller passes a `timeout`, that applies instead: psycopg's own error is raised, and the connection stays open.
         """
         limit = self.answer_seconds if timeout is None else None
         try:
