@@ -25,8 +25,8 @@ _SHARED: list[Any] = [
 _PROCESSORS: list[Any] = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
 """The processors of our loggers.
 
-A logger keeps the list that it uses first. All calls of `configure` pass this one list, so
-`capture_logs` of the tests reaches all loggers.
+A logger keeps the list that it uses first. All calls of `configure` pass this one list, so the `capture_logs` of tests
+reaches all loggers.
 """
 
 

@@ -72,7 +72,10 @@ class Servers:
 
 
 def _storage(sqs: SqsServer) -> dict[str, str]:
-    """Return the environment variables for the emulator's S3. They are empty if `sqs` is the real SQS: it has no S3."""
+    """Return the environment variables for the emulator's S3.
+
+    Return an empty dictionary if `sqs` is the real SQS, which has no S3.
+    """
     host = urlsplit(sqs.url).hostname or ""
     if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return {}

@@ -67,7 +67,9 @@ class Home:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder for this process. The kernel releases the lock when the process ends in any way.
+        """Lock the folder for this process during the `with` block.
+
+        If the process ends within the block, even by `kill -9`, the kernel releases the lock.
 
         Raises AlreadyRunsError if another process has locked it, and EmbeddedError if the folder cannot be used.
         """

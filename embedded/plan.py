@@ -143,7 +143,11 @@ class Worker(Program):
 
 
 def environment_of_commands(environment: Mapping[str, str], users: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of the product's environment that `script/manage` needs for its commands."""
+    """Return the part of the product's environment that `script/manage` adds to its own.
+
+    These are the product's variables, those for AWS, and all others whose values differ from those in `users`, the
+    environment of the user who runs `script/up`.
+    """
     from config.environment import Environment  # noqa: PLC0415 (the import is slow, and `--status` does not need it)
 
     ours = {name.upper() for name in Environment.model_fields} - {"PROCESS_NAME"}
@@ -167,8 +171,8 @@ def refuse_wrong_values(environment: Mapping[str, str]) -> None:
 def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the product's processes.
 
-    The user's own variables override the addresses of the servers, which override the defaults. Some fixed values
-    override all of them.
+    The user's own variables (`users`) override the addresses of the servers, which override the defaults. Some fixed
+    values override all of them. Variables of the user that are empty or begin with `UVICORN_` are left out.
     """
     given = {name: value for name, value in users.items() if value and not name.startswith("UVICORN_")}
     defaults = {
