@@ -32,7 +32,7 @@ _MISSING = (
 def packages() -> Path:
     """Return the folder `node_modules` with the packages of `package-lock.json`.
 
-    Install them if they are missing, or if a file of `_LISTS` has changed. Raises EmbeddedError if the installation fails.
+    Install them if they are missing, or if a file of `_LISTS` has changed. Raises EmbeddedError if this fails.
     """
     TOOLS.mkdir(exist_ok=True)
     with (TOOLS / "npm.lock").open("w") as lock:
