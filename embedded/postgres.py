@@ -179,7 +179,7 @@ class PostgresServer(Server):
         """Connect like a client, and return whether the server is ready. This check does not log in.
 
         A ready server asks for the password. A server that is still starting refuses the connection. An external
-        server that refuses for a reason of its own, such as our user's name or the lack of TLS, counts as ready.
+        server may also refuse it because of the user's name, or because it requires TLS. Then it counts as ready.
         """
         words = b"user\0academy\0database\0academy\0application_name\0readiness\0\0"
         message = struct.pack("!ii", len(words) + 8, _PROTOCOL_3) + words

@@ -25,7 +25,8 @@ _WRAPPER = Path(__file__).with_name("child.py")
 def _can_use(user: str, folder: Path, programs: tuple[Path, ...]) -> bool:
     """Return whether the user can enter the folder and run the programs.
 
-    Run each program, because it may start a further program, which the user may not be allowed to run.
+    Run each program. To check the permissions of its file is not enough: it may be a script that starts another
+    program, which the user may not be allowed to run.
     """
     for program in programs:
         argv = [str(program), "--version"]

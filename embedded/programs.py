@@ -84,7 +84,7 @@ def _run(*argv: str | Path) -> str:
 
 
 def _on_path(name: str) -> Iterator[Path]:
-    """Yield each program with this name on PATH, without resolving links, and each file only once."""
+    """Yield the programs with this name on PATH. Links are not resolved, but only the first link to a file counts."""
     seen = set()
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         found = shutil.which(name, path=folder) if folder else None

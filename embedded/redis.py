@@ -29,8 +29,8 @@ class RedisServer(Server):
     """A Redis with the `url` `redis://127.0.0.1:<port>/0`, without a password.
 
     It needs no password: nobody outside this machine can connect, and the dangerous commands (CONFIG SET dir, MODULE,
-    DEBUG) are disabled by default since Redis 7. A password would also be in the way of tests, which may start another
-    server at the same address.
+    DEBUG) are disabled by default since Redis 7. A password would also make tests harder: if a test starts another
+    server at the same address, that server would need the same password.
 
     With `durable=False` (tests), `save()` and `stop()` write a dump, and `kill()` loses what came after the last dump.
     With `durable=True` (script/up) it has an append-only file, and a crash loses at most the last second.
@@ -74,7 +74,8 @@ class RedisServer(Server):
 
     def arguments(self) -> list[str]:
         """Return the arguments of redis-server."""
-        # Without a save point, SIGTERM would not write a dump. This one is due after a day, when every test has ended.
+        # Redis writes a dump on SIGTERM only if it has a save point. This save point comes after a day: no test runs
+        # so long.
         keep = ["--appendonly", "yes", "--save", ""] if self.durable else ["--save", "86400 1"]
         limits = ["--maxmemory", _MEMORY, "--maxmemory-policy", "volatile-lru"]
         # Use the working folder, so that spaces and quotes in its path need no quoting.
@@ -164,7 +165,7 @@ class RedisServer(Server):
 class _Opening:
     """A program and the data that it is to open.
 
-    After a failure `first_working` skips this pair, but still tries the program with other data.
+    If it fails, `first_working` skips this pair from then on, but still tries the program with other data.
     """
 
     program: Path

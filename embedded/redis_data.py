@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEAD_BYTES = 256
-# A dump begins with REDIS0012 (Valkey 9: VALKEY080). Names and values follow, each preceded by its length.
+# A dump begins with REDIS0012 (Valkey 9: VALKEY080). Facts about the dump follow, such as the name redis-ver and its
+# value 8.2.3. The length of each name and of each value is stored before it.
 _WRITER = re.compile(rb"(redis|valkey)-ver([\x01-\x3f])", re.DOTALL)
 _WARNING = re.compile(r"^\d+:[A-Z] [^#*]* # (.+)$", re.MULTILINE)
 _BEGINS_TO_READ = "Server initialized"
