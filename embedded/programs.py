@@ -84,7 +84,7 @@ def _run(*argv: str | Path) -> str:
 
 
 def _on_path(name: str) -> Iterator[Path]:
-    """Yield the programs with this name on PATH. Links are not resolved, but only the first link to a file counts."""
+    """Yield the programs with this name on PATH, with links unresolved. Of paths to the same file, yield the first."""
     seen = set()
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         found = shutil.which(name, path=folder) if folder else None

@@ -117,10 +117,11 @@ class Service(ABC):
         check: Callable[[], None] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        """Wait until the service is ready. `check` is called repeatedly, and may raise to end the wait.
+        """Wait until the service is ready. Raises NotReadyError with the last lines of its log if the process ends.
 
-        If the wait is long, `say` is called with a line. If the process ends, or `timeout` seconds pass, end the
-        process and raise NotReadyError with the last lines of its log. After an error of `check` the process continues.
+        If the service is not ready within `timeout` seconds, end the process and raise the same error. If the wait is
+        long, `say` is called with a line. `check` is called repeatedly. If it raises an error, the wait ends, and the
+        process keeps running.
         """
         try:
             self._wait_ready(timeout, check, say)

@@ -128,7 +128,11 @@ class Child:
             self.kill()
 
     def kill(self) -> None:
-        """Kill the child. Wait until it has ended, and up to 2 s for its own children, which end by themselves."""
+        """Kill the child, and wait until it has ended. Then wait up to 2 s until its own children have ended.
+
+        `_collect` kills those in the child's process group. Those of PostgreSQL have groups of their own, and end when
+        they notice that their parent has ended.
+        """
         kids = process.children(self.pid) if self.running else {}
         self.send(signal.SIGKILL)
         self.wait()

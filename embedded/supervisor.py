@@ -25,7 +25,11 @@ _SETTLED = 30.0  # seconds of running after which earlier failures no longer cou
 
 @dataclass
 class _Watched:
-    """The state of a service. `due` is when to check it next, in monotonic seconds, or None while it runs well."""
+    """The state of a service: it runs, waits for its next start, starts, or has left its port to a foreign program.
+
+    `since` is when it began to run or to start, and `due` is when to check it next, both in monotonic seconds. With
+    None as `due`, nothing is checked until the process ends.
+    """
 
     service: Service
     state: str = "runs"  # runs | waits | starts | foreign
@@ -48,11 +52,11 @@ class Supervisor:
         self._watched: dict[str, _Watched] = {}
 
     def ended(self, service: Service, child: Child) -> None:
-        """Note that a process ended. Any thread may call it."""
+        """Put the end of a process into the queue. Any thread may call this method."""
         self._events.put((service, child))
 
     def signalled(self, number: int) -> None:
-        """Note a signal. A signal handler may call it."""
+        """Put a signal into the queue. A signal handler may call this method."""
         self._events.put(number)
 
     def run(self, services: Sequence[Service]) -> int:

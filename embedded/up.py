@@ -204,7 +204,7 @@ class Up:
             say(_DEMO)
 
     def _end(self) -> None:
-        """End everything within 10 s: first the programs, which need the servers until they end, then the servers."""
+        """End everything within 10 s. The programs end before the servers, because they use the servers to the end."""
         self._ending = True
         began = time.monotonic()
         if self.services:

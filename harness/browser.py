@@ -9,7 +9,7 @@ from playwright.async_api import Browser, BrowserContext, async_playwright, expe
 from embedded.chromium import CHROMIUM
 
 PATIENCE_MS = 60_000
-"""How long a step of a test waits for the page. A test that passes never waits this long: it is for busy machines."""
+"""How long a step of a test waits for the page before it fails. Only a busy machine needs nearly as long."""
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -26,7 +26,7 @@ async def running_chromium() -> AsyncIterator[Browser]:
 
 
 async def new_context(browser: Browser, **options: Any) -> BrowserContext:
-    """Open a new profile of the browser, whose pages wait as long as `expect` does."""
+    """Open a new profile of the browser. Actions on its pages wait as long as `expect` does."""
     context = await browser.new_context(**options)
     context.set_default_timeout(PATIENCE_MS)
     return context

@@ -41,7 +41,10 @@ class EventStream(Watcher):
         client: httpx.AsyncClient | None = None,
         **parameters: str,
     ) -> Self:
-        """Open a stream, with a new HTTP client unless `client` is given. Raises RefusedStreamError if it fails."""
+        """Open a stream, with a new HTTP client unless `client` is given.
+
+        Raises RefusedStreamError if the status of the answer is not 200.
+        """
         sent = dict(headers or {})
         if ticket is not None:
             sent["Authorization"] = f"Bearer {ticket}"
