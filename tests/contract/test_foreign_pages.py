@@ -1,4 +1,8 @@
-"""Tests that pages may use the paths that the protocol documents, and read errors, only if their origin is allowed."""
+"""Tests of requests by pages of other origins (CORS).
+
+A page of an allowed origin can use the documented paths, and can read the errors. Other origins and other paths get no
+permission.
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,7 @@
-"""Tests of progress that a worker of an older version wrote: only the job's academy can read it, and without SQL."""
+"""Tests of progress that a worker of an older version wrote.
+
+Only the job's academy can read it. A poll reads it without SQL.
+"""
 
 from collections.abc import Callable
 from uuid import uuid4

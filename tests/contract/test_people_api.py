@@ -1,4 +1,4 @@
-"""Tests of the people API with real servers: sign-ins and feeds that a change ends, races, and the audit log."""
+"""Tests of the people API with real servers: changes end sign-ins and feeds, requests race, and deeds are audited."""
 
 import asyncio
 import json
@@ -234,7 +234,7 @@ async def test_a_lock_that_somebody_keeps_is_answered_with_503_and_changes_nothi
         assert (await owner.get(f"{PEOPLE}{added['id']}/")).json()["active"] is True
 
 
-# Other academies, and the log.
+# The audit log, and requests from another academy.
 
 
 async def test_the_audit_log_has_each_deed_and_each_look_over_the_wall(own_system: System) -> None:

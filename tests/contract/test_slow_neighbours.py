@@ -1,4 +1,4 @@
-"""Tests of a storage or queue that hangs: only requests that need it wait, and these hold no database connection."""
+"""Tests of a storage or queue that hangs: only requests that use it are delayed. They hold no database connection."""
 
 import asyncio
 from collections.abc import AsyncIterator

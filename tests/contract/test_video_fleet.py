@@ -22,7 +22,7 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def lesson(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return a video whose encoding by `slow` takes long enough to be stopped in the middle."""
+    """Return a video that the ffmpeg of `slow` encodes so slowly that a test can stop the worker meanwhile."""
     return sample(tmp_path_factory.mktemp("lesson"), 40)
 
 

@@ -1,4 +1,4 @@
-"""Tests of the audit log: its page lists all events and fields, and no LOG_LEVEL switches the log off."""
+"""Tests of the audit log: its events and fields are documented, and no LOG_LEVEL switches the log off."""
 
 import errno
 import json
