@@ -1,4 +1,7 @@
-"""Tests that expired sessions, whose tokens have expired, too, are deleted in batches and without revocations."""
+"""Tests that sessions are deleted one day after they expired, in batches.
+
+This writes no revocations, because all tokens of these sessions have expired by then.
+"""
 
 from datetime import timedelta
 from uuid import uuid4

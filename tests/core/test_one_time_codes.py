@@ -331,7 +331,11 @@ def test_a_session_from_before_the_password_was_taken_away_chooses_no_new_one(
 def test_an_account_that_another_request_has_changed_gets_no_tokens_for_its_new_password(
     kim: User, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other request changes the account while this request runs, after the check of its token."""
+    """The token of the request is still accepted, although another request changes the account.
+
+    In the case `closed`, the change is made before the request. In the other cases, it is made while the request runs,
+    just after the old password was checked.
+    """
     token = sign_in(PASSWORD).json()["access"]
     rows = User.objects.filter(pk=kim.pk)
     changes: dict[str, tuple[Callable[[], object], tuple[int, str]]] = {

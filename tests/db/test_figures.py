@@ -1,4 +1,4 @@
-"""Tests of the product's part of the figures: what is counted by academy and queue, and with how many statements."""
+"""Tests of the product's part of the figures: counts for each academy and queue, and the number of SQL statements."""
 
 from datetime import timedelta
 from uuid import uuid4

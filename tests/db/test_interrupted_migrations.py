@@ -1,4 +1,4 @@
-"""A migration that was interrupted runs again."""
+"""Tests that the next `migrate` completes a migration that was interrupted."""
 
 from collections.abc import Iterator
 

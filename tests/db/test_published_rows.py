@@ -24,8 +24,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 REPOSITORIES = "academy/adapters/db/django/repositories"
 THE_WRITER = "academy/adapters/db/django/published_rows.py"
 OF_NO_STATE = {"pk", "tenant_id", "job_id", "updated_at", "payload"}
-"""Columns that are not checked: ids, `updated_at` (it only orders records), and `payload` (a record holds only its file
-name, which never changes)."""
+"""Columns that are not checked: ids, `updated_at` (it only orders records), and `payload`. Of the payload, a record
+contains only the file name, which never changes."""
 PUBLISHED = {"status", "attempt", "error", "finished_at", "job_type", "result"} | {
     "title", "hls_path", "duration", "uploaded_at", "deleted_at",
 }  # fmt: skip
