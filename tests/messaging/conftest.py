@@ -11,6 +11,7 @@ from redis import Redis
 
 from academy.adapters.db.django import repositories_messages
 from academy.adapters.db.django.repositories_students import create_student
+from academy.adapters.messages import choice, rate
 from academy.adapters.messages.rate import message_rate
 from academy.adapters.queue.sqs import MESSAGING_QUEUE
 from academy.domain.messages import To
@@ -25,6 +26,7 @@ from tests.worker.conftest import Bench, bench_of
 
 PHONE = "01055550000"
 FAST = 60_000
+PATIENCE_SECONDS = 60.0
 
 
 class MessagingBench(Bench):
@@ -75,8 +77,13 @@ class MessagingBench(Bench):
 def bench(
     transactional_db: None, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MessagingBench]:
-    """Yield a bench that does not pause after a failure of the provider, and may send many messages a minute."""
+    """Yield a bench that does not pause after a failure of the provider, and may send many messages a minute.
+
+    It waits long for Redis and for the provider, because a busy machine is no outage.
+    """
     monkeypatch.setattr(health, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(rate, "REDIS_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(choice, "TIMEOUT_SECONDS", PATIENCE_SECONDS)
     settings.MESSAGE_RATE_PER_MINUTE = FAST
     message_rate.cache_clear()
     with bench_of(MessagingBench, MESSAGING_QUEUE, settings, monkeypatch) as made:

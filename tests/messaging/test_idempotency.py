@@ -80,7 +80,7 @@ def test_two_requests_at_the_same_moment_create_one_bulk_message(
 ) -> None:
     student = bench.student()
     bench.write("the first submission creates the account of the sender", student)
-    both_looked = threading.Barrier(2, timeout=30)
+    both_looked = threading.Barrier(2, timeout=60)
     check = quotas.check_before
 
     def check_when_both_have_looked(tenant_id: int) -> None:

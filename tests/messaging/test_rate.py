@@ -23,30 +23,41 @@ def prefix() -> str:
     return f"{token_hex(6)}:"
 
 
-def taken_within(seconds: float, *rates: MessageRate, tenant_id: int = 7) -> int:
-    taken, until = 0, time.monotonic() + seconds
-    while time.monotonic() < until:
-        for one in rates:
-            wait = one.take(tenant_id)
-            taken += wait == 0
-    return taken
+def obey(per_minute: int, *rates: MessageRate) -> bool:
+    """Take the tokens of two seconds, and return whether that took one second: the bucket was full.
+
+    Times in which the busy machine ran something else may have filled the bucket again. They do not count.
+    """
+    number = 2 * per_minute // 60
+    since = last = time.monotonic()
+    taken, paused = 0, 0.0
+    while taken < number:
+        taken += sum(one.take(7) == 0 for one in rates)
+        now = time.monotonic()
+        paused += now - last if now - last > 0.05 else 0.0
+        last = now
+    return last - since >= 0.9 and last - since - paused <= 1.1
 
 
 def test_a_bucket_holds_the_messages_of_one_second(redis: Redis, prefix: str) -> None:
     one = rate(redis, prefix, 300)
+    taken_at = time.monotonic()
     assert [one.take(7) for _ in range(5)] == [0.0] * 5
-    assert 0 < one.take(7) <= 0.2
+    wait = one.take(7)
+    assert wait <= 0.2
+    assert wait > 0 or time.monotonic() - taken_at >= 0.2  # the busy machine gave the bucket time for another token
 
 
 def test_at_one_message_a_minute_the_first_leaves_at_once(redis: Redis, prefix: str) -> None:
     one = rate(redis, prefix, 1)
+    taken_at = time.monotonic()
     assert one.take(7) == 0
-    assert one.take(7) == pytest.approx(60, abs=1)
+    wait = one.take(7)
+    assert 59 - (time.monotonic() - taken_at) <= wait <= 60
 
 
 def test_two_workers_together_obey_the_rate(redis: Redis, prefix: str) -> None:
-    taken = taken_within(1.0, rate(redis, prefix, 1200), rate(redis, prefix, 1200))
-    assert 36 <= taken <= 42  # 20 at once, and 20 more during the second
+    assert obey(1200, rate(redis, prefix, 1200), rate(redis, prefix, 1200))
 
 
 def test_after_the_returned_wait_a_message_may_leave(redis: Redis, prefix: str) -> None:
@@ -63,15 +74,14 @@ def test_each_academy_has_its_own_bucket(redis: Redis, prefix: str) -> None:
 
 
 def test_a_full_bucket_is_deleted_from_redis(redis: Redis, prefix: str) -> None:
-    rate(redis, prefix, 600).take(7)
+    rate(redis, prefix, 1).take(7)
     (key,) = redis.keys(f"{prefix}*")
     assert key == f"{prefix}worker:messaging:rate:7".encode()
-    assert 0 < redis.pttl(key) <= 2000
+    assert 0 < redis.pttl(key) <= 61_000
 
 
 def test_a_process_without_redis_obeys_the_rate_by_itself(prefix: str) -> None:
-    taken = taken_within(1.0, rate(NOWHERE, prefix, 1200))
-    assert 36 <= taken <= 42
+    assert obey(1200, rate(NOWHERE, prefix, 1200))
 
 
 def test_an_unreachable_redis_is_not_called_for_each_message(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,5 +99,7 @@ def test_an_unreachable_redis_is_not_called_for_each_message(prefix: str, monkey
 
 def test_without_redis_each_academy_has_its_own_bucket() -> None:
     buckets = LocalBuckets(rate=0.1, most=1)
+    taken_at = time.monotonic()
     assert (buckets.take(7), buckets.take(8)) == (0.0, 0.0)
-    assert buckets.take(7) == pytest.approx(10, abs=0.1)
+    wait = buckets.take(7)
+    assert 9.9 - (time.monotonic() - taken_at) <= wait <= 10

@@ -38,7 +38,7 @@ class Mailbox:
     def __init__(self) -> None:
         self.taken: list[EmailMessage] = []
         self.recipients: list[str] = []
-        self.sessions: set[int] = set()
+        self.sessions: list[Any] = []
         self.users: list[str] = []
         self.sender_answer = self.recipient_answer = self.text_answer = ""
         self.hangs_up = False
@@ -54,7 +54,8 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Any, envelope: Any) -> str:  # noqa: N802 - the library names it
-        self.sessions.add(id(session))
+        if not any(session is known for known in self.sessions):
+            self.sessions.append(session)
         if self.text_answer:
             return self.text_answer
         message = email.message_from_bytes(envelope.content, policy=default)
@@ -73,7 +74,7 @@ class Mailbox:
 @contextmanager
 def serving(mailbox: Mailbox, **options: Any) -> Iterator[str]:
     """Run a server with this mailbox, and yield its address."""
-    controller = Controller(mailbox, hostname=HOST, port=free_port(), **options)
+    controller = Controller(mailbox, hostname=HOST, port=free_port(), ready_timeout=60, **options)
     controller.start()
     try:
         yield f"{HOST}:{controller.port}"
@@ -93,7 +94,7 @@ def where(mailbox: Mailbox) -> Iterator[str]:
 
 
 def provider(url: str, to: str = "{recipient}@sms.example.com") -> SmtpProvider:
-    return SmtpProvider(url, sender="office@academy.example", to=to, timeout=5)
+    return SmtpProvider(url, sender="office@academy.example", to=to, timeout=60)
 
 
 def message(key: str = "job-7", recipient: str = "01055550001") -> Outgoing:
