@@ -113,7 +113,7 @@ class Service(ABC):
 
     def wait_ready(
         self,
-        timeout: float = 30.0,
+        timeout: float = 60.0,
         check: Callable[[], None] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
@@ -170,7 +170,7 @@ class Service(ABC):
         if self._child is not None:
             self._child.kill()
 
-    def restart(self, timeout: float = 30.0) -> None:
+    def restart(self, timeout: float = 60.0) -> None:
         """Stop the service, start it again at the same port with the same data, and wait until it is ready."""
         self.stop()
         self.start()

@@ -14,14 +14,14 @@ from apps.core.hashing import HashingBusyError, HashingLine, Origin
 class Gate:
     """A hashing queue with one thread, which is busy until the test opens the gate."""
 
-    def __init__(self, max_waiting: int = 8, patience_seconds: float = 30.0) -> None:
+    def __init__(self, max_waiting: int = 8, patience_seconds: float = 300.0) -> None:
         self.line = HashingLine(1, max_waiting, patience_seconds)
         self.done: list[str] = []
         self._opened = threading.Event()
         self._pool = ThreadPoolExecutor(64)
         begun = threading.Event()
         self._submit(lambda: self._hold(begun), Origin("holder", "holder"))
-        assert begun.wait(10)
+        assert begun.wait(60)
 
     def join(self, name: str, origin: Origin) -> "Future[None]":
         """Let `name` join the queue. Wait until the queue has accepted or refused `name`, and return the future."""
@@ -38,7 +38,7 @@ class Gate:
 
         self.line._join = join_and_tell  # type: ignore[method-assign, assignment]
         future: Future[None] = self._pool.submit(self.line.run, work, origin)  # type: ignore[arg-type]
-        assert joined.wait(10)
+        assert joined.wait(60)
         self.line._join = inner  # type: ignore[method-assign]
         return future
 

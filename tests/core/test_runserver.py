@@ -30,7 +30,7 @@ def development_web(system: System) -> Iterator[Web]:
 async def test_a_user_signs_in_and_gets_a_record_over_the_websocket_and_as_an_event(
     system: System, development_web: Web
 ) -> None:
-    async with httpx.AsyncClient(base_url=development_web.address, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=development_web.address, timeout=60) as client:
         account = {"tenant": "saebom", "username": "owner", "password": PASSWORD}
         signed_in = await client.post("/api/v1/auth/token/", json=account)
         assert signed_in.status_code == 200, signed_in.text

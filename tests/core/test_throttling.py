@@ -16,7 +16,7 @@ from embedded.redis import RedisServer
 @pytest.fixture
 def counted_in(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
     """Empty a Redis, make the throttling keep its counters there, and yield a client of this Redis."""
-    client: Redis = Redis.from_url(own_redis.url, socket_timeout=5)
+    client: Redis = Redis.from_url(own_redis.url, socket_timeout=60)
     client.flushall()
     counters = Counters(client)
     monkeypatch.setattr(throttling, "_counters", lambda: counters)

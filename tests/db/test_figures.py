@@ -1,6 +1,6 @@
 """Tests of the product's part of the figures: counts for each academy and queue, and the number of SQL statements."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -21,7 +21,6 @@ from realtime.records.keys import SYSTEM_TENANT
 
 pytestmark = pytest.mark.django_db
 STATEMENTS = 7
-LONG_AGO = timezone.now() - timedelta(minutes=5)
 
 
 @pytest.fixture(autouse=True)
@@ -35,17 +34,21 @@ def academy() -> Tenant:
     return Tenant.objects.create(code=f"f-{uuid4()}"[:40], name="A")
 
 
+def long_ago() -> datetime:
+    return timezone.now() - timedelta(minutes=5)
+
+
 def job(tenant: Tenant, status: str, job_type: str = "excel_parsing") -> AIJob:
     made = AIJob.objects.create(tenant=tenant, job_type=job_type, status=status)
-    AIJob.objects.filter(pk=made.pk).update(updated_at=LONG_AGO)
+    AIJob.objects.filter(pk=made.pk).update(updated_at=long_ago())
     return made
 
 
 def video(tenant: Tenant, status: str) -> Video:
     lecture = Lecture.objects.create(tenant=tenant, title="L")
     session = Session.objects.create(tenant=tenant, lecture=lecture, title="1", order=1)
-    made = Video.objects.create(tenant=tenant, session=session, title="V", status=status, uploaded_at=LONG_AGO)
-    Video.objects.filter(pk=made.pk).update(updated_at=LONG_AGO)
+    made = Video.objects.create(tenant=tenant, session=session, title="V", status=status, uploaded_at=long_ago())
+    Video.objects.filter(pk=made.pk).update(updated_at=long_ago())
     return made
 
 

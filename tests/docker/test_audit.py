@@ -14,7 +14,6 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 KNOWN = "PYSEC-2099-1"
-NOW = datetime.now(UTC)
 
 
 class _Database(BaseHTTPRequestHandler):
@@ -90,8 +89,9 @@ def test_a_vulnerability_of_a_package_is_told_with_the_version_that_mends_it(dat
 
 
 def test_one_that_does_not_concern_us_is_ignored_until_its_day(database: tuple[str, list[str]], tmp_path: Path) -> None:
-    yesterday = f"{NOW - timedelta(days=1):%Y-%m-%d}"
-    assert audit(database[0], ignore(tmp_path, f"{KNOWN} {NOW.year + 1}-01-01 We never call it."))[0] == 0
+    now = datetime.now(UTC)
+    yesterday = f"{now - timedelta(days=1):%Y-%m-%d}"
+    assert audit(database[0], ignore(tmp_path, f"{KNOWN} {now.year + 1}-01-01 We never call it."))[0] == 0
     code, said = audit(database[0], ignore(tmp_path, f"{KNOWN} {yesterday} We never call it."))
     assert code == 1
     assert f"{KNOWN} was ignored only until {yesterday}: check it again." in said

@@ -14,6 +14,7 @@ from embedded import EmbeddedError, PostgresServer, RedisServer, programs
 from embedded import postgres as postgres_module
 from embedded import redis as redis_module
 from harness import old_redis
+from tests.embedded.runs import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,7 @@ def test_a_redis_is_run_at_the_path_where_it_was_found(
 def test_a_redis_that_does_not_work_is_skipped_with_one_line(
     text: str, why: str, path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(redis_module, "_TRY_SECONDS", 2.0)
+    monkeypatch.setattr(redis_module, "_TRY_SECONDS", 2.0 if "sleep" in text else PATIENCE)
     _script(path / "redis-server", text.format(real=PACKAGED_REDIS))
     for turn in ("first", "second"):
         assert _program_of_redis(scratch, f"left out {turn}") == PACKAGED_REDIS
@@ -204,7 +205,7 @@ def _unfitting(path: Path, found: programs.PostgresPrograms) -> str:
 def test_a_postgres_that_does_not_work_is_skipped_with_one_line(
     arrange: object, path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(programs, "_TRY_SECONDS", 2.0)
+    monkeypatch.setattr(programs, "_TRY_SECONDS", 2.0 if arrange is _hanging else PATIENCE)
     best = _packaged_postgres()[0]
     assert callable(arrange)
     why = arrange(path, best)

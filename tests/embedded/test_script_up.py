@@ -92,7 +92,7 @@ def test_up_sign_in_end_and_up_again_with_the_same_data(home: Path, started: lis
     processes = run.processes()
     family = {**processes, **{pid: known for parent in processes for pid, known in process.children(parent).items()}}
     run.send(signal.SIGTERM)
-    assert run.wait_end(10.0) == 0
+    assert run.wait_end() == 0
     assert process.wait_gone(family, 0)
     nothing = _manage(home, "check")
     assert (nothing.returncode, nothing.stdout) == (1, "")

@@ -161,7 +161,7 @@ def test_sqs_and_s3_keep_queues_and_objects_over_a_stop(running: embedded.Server
     s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
     s3.put_object(Bucket="kept", Key="a/b", Body="학생".encode())
     running.sqs.restart()
-    assert sqs.receive_message(QueueUrl=address, WaitTimeSeconds=1)["Messages"][0]["Body"] == "hello"
+    assert sqs.receive_message(QueueUrl=address, WaitTimeSeconds=20)["Messages"][0]["Body"] == "hello"
     assert s3.get_object(Bucket="kept", Key="a/b")["Body"].read().decode() == "학생"
 
 

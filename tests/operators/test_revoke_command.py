@@ -48,7 +48,7 @@ async def test_the_connections_of_one_user_are_ended(revoking: System) -> None:
 
 
 async def test_a_revoked_user_cannot_refresh_a_token_either(revoking: System) -> None:
-    async with httpx.AsyncClient(base_url=revoking.address, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=revoking.address, timeout=60) as client:
         for words in (["--user", "staff"], ["--session", ""], []):
             account = {"tenant": "hanbit", "username": "staff", "password": PASSWORD}
             tokens = (await client.post("/api/v1/auth/token/", json=account)).json()

@@ -112,7 +112,7 @@ def test_all_threads_share_one_client(bucket: BucketStorage) -> None:
     together = Barrier(4)
 
     def client() -> Any:
-        together.wait(30)
+        together.wait(60)
         bucket.exists("nothing")
         return bucket.connection.meta.client
 

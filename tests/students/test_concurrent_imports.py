@@ -28,7 +28,7 @@ def test_two_simultaneous_imports_of_one_file_create_each_student_once(academy: 
 
     def work(job_id: UUID, mine: list[Row]) -> ImportTotals:
         try:
-            together.wait(timeout=30)
+            together.wait(timeout=60)
             return academy.run(mine, job_id=job_id)
         finally:
             connection.close()
@@ -49,7 +49,7 @@ def test_single_enrolments_during_an_import_create_no_duplicates(academy: Academ
 
     def one_by_one() -> list[str]:
         try:
-            together.wait(timeout=30)
+            together.wait(timeout=60)
             return [
                 get_or_create_student_for_lecture_enroll(tenant_id=academy.id, row=row).outcome for row in rows[::10]
             ]
@@ -58,7 +58,7 @@ def test_single_enrolments_during_an_import_create_no_duplicates(academy: Academ
 
     with ThreadPoolExecutor(1) as threads:
         singles = threads.submit(one_by_one)
-        together.wait(timeout=30)
+        together.wait(timeout=60)
         totals = academy.run(rows)
         outcomes = singles.result(timeout=60)
     assert totals.failed == 0
@@ -84,7 +84,7 @@ def test_an_import_waits_for_its_own_academys_lock_only(academy: Academy) -> Non
             wait_for_a_waiter()
             assert other.run(rows, run_in_thread, job_id=job_id) == ImportTotals(created=1)
             assert academy.students() == []
-        assert waiting.result(timeout=30) == ImportTotals(created=1)
+        assert waiting.result(timeout=60) == ImportTotals(created=1)
 
 
 def run_in_thread(**options: Any) -> ImportTotals:
@@ -97,10 +97,10 @@ def run_in_thread(**options: Any) -> ImportTotals:
             connection.close()
 
     with ThreadPoolExecutor(1) as threads:
-        return threads.submit(work).result(timeout=30)
+        return threads.submit(work).result(timeout=60)
 
 
-def wait_for_a_waiter(seconds: float = 30) -> None:
+def wait_for_a_waiter(seconds: float = 60) -> None:
     """Wait until PostgreSQL reports that a session waits for an advisory lock."""
     deadline = time.monotonic() + seconds
     with connection.cursor() as cursor:

@@ -1,7 +1,6 @@
 """Tests of the search of students: what it finds, and what it costs in a large academy."""
 
 import json
-import statistics
 import time
 from typing import Any
 
@@ -78,16 +77,21 @@ def academies(academy: Academy) -> tuple[Academy, Academy]:
     return academy, small
 
 
-def seconds(academy: Academy, search: str) -> float:
-    """Return the median time of 5 searches in seconds. Each counts all students it finds, and reads a page of them."""
-    taken = []
-    for _ in range(5):
-        started = time.perf_counter()
-        found = students.students_of(academy.id, search=search)
-        found.count()
-        list(found[:50])
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+def seconds(academy: Academy, *searches: str) -> list[float]:
+    """Return the shortest time of 15 searches in seconds, for each of these texts.
+
+    Each search counts all students it finds, and reads a page of them. The shortest time is that of a machine which
+    did nothing else meanwhile. The texts take turns, because the machine may be busy for some seconds.
+    """
+    taken: dict[str, list[float]] = {search: [] for search in searches}
+    for _ in range(15):
+        for search in searches:
+            started = time.perf_counter()
+            found = students.students_of(academy.id, search=search)
+            found.count()
+            list(found[:50])
+            taken[search].append(time.perf_counter() - started)
+    return [min(taken[search]) for search in searches]
 
 
 def test_consonants_cost_a_large_academy_no_more_queries_and_not_much_more_time_than_a_word(
@@ -99,7 +103,8 @@ def test_consonants_cost_a_large_academy_no_more_queries_and_not_much_more_time_
         assert 0 < found.count() < LARGE / 100
         assert len(found[:50]) <= 50
     assert len(queries) == 2
-    assert seconds(large, "ㄱㅁㅅ") < 5 * seconds(large, "kms")
+    consonants, word = seconds(large, "ㄱㅁㅅ", "kms")
+    assert consonants < 5 * word
 
 
 def test_a_search_reads_only_the_students_of_its_academy(academies: tuple[Academy, Academy]) -> None:

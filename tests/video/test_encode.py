@@ -311,10 +311,15 @@ def test_ffmpeg_ends_when_the_encoding_process_is_killed(sample: Path, tmp_path:
     assert parent.stdout is not None
     while parent.stdout.readline().strip() != "transcode":
         pass
-    started = psutil.Process(parent.pid).children(recursive=True)
+    started: list[psutil.Process] = []
+
+    def at_work() -> bool:
+        started[:] = psutil.Process(parent.pid).children(recursive=True)
+        return bool(started)
+
+    eventually(at_work, "an ffmpeg at work")
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    assert started, "no ffmpeg was at work"
     eventually(lambda: not any(alive(child) for child in started), "the end of ffmpeg")
 
 

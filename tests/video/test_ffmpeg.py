@@ -158,7 +158,7 @@ def test_a_lack_of_resources_is_not_blamed_on_the_video(
     arguments, ours = encoding(tmp_path), write_ffmpeg(tmp_path / "tools", line)
     monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: ours)
     with pytest.raises(FfmpegTroubleError, match=re.escape(says)):
-        run_ffmpeg(arguments, lambda _report: None, quiet_seconds=5.0)
+        run_ffmpeg(arguments, lambda _report: None, quiet_seconds=60.0)
 
 
 @pytest.mark.parametrize("kilobytes", [8_000, 150_000, 200_000, 250_000, 300_000, 350_000, 450_000])
@@ -171,7 +171,7 @@ def test_a_worker_with_a_low_memory_limit_blames_no_video(kilobytes: int, tmp_pa
         "ffmpeg.ffmpeg_program()\n"
         f"resource.setrlimit(resource.RLIMIT_AS, ({kilobytes * 1024}, {kilobytes * 1024}))\n"
         "try:\n"
-        f"    ffmpeg.run_ffmpeg({encoding(tmp_path)!r}, lambda report: None, quiet_seconds=5.0)\n"
+        f"    ffmpeg.run_ffmpeg({encoding(tmp_path)!r}, lambda report: None, quiet_seconds=60.0)\n"
         "except ffmpeg.FfmpegError as error:\n"
         "    print('blamed', repr(error))\n"
         "except (ffmpeg.FfmpegTroubleError, OSError, MemoryError):\n"

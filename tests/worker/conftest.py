@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pytest_django import Settings
 from redis import Redis
 
 from academy import jobs
-from academy.adapters.queue.sqs import AI_QUEUE, Delivery, SqsJobQueue, sqs_client
+from academy.adapters.queue.sqs import AI_QUEUE, LONG_POLL_SECONDS, Delivery, SqsJobQueue, sqs_client
 from academy.domain.jobs import ClaimedJob, job_topic
 from apps.core.models import Tenant
 from apps.domains.ai.models import AIJob
@@ -29,12 +30,12 @@ from apps.worker.timing import Timing
 from embedded.group import Servers
 from realtime import conf
 
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 3.0
 DRAIN_SECONDS = 60.0
 QUICK = Timing(
-    heartbeat_seconds=0.2, lease_seconds=LEASE_SECONDS, visibility_seconds=2, poll_seconds=1, retry_seconds=0.1
+    heartbeat_seconds=0.2, lease_seconds=LEASE_SECONDS, visibility_seconds=4, poll_seconds=1, retry_seconds=0.1
 )
-PATIENCE_SECONDS = 15
+PATIENCE_SECONDS = 60
 
 Do = Callable[[ClaimedJob, JobProgress], dict[str, Any]]
 
@@ -62,7 +63,10 @@ class Bench:
 
     def receive(self) -> Delivery:
         """Wait for the next message, and return it."""
-        (delivery,) = self.queue.receive(1, PATIENCE_SECONDS)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not (found := self.queue.receive(1, LONG_POLL_SECONDS)):
+            assert time.monotonic() < until, "No message came."
+        (delivery,) = found
         return delivery
 
     def handle_next(self) -> Delivery:
@@ -152,7 +156,7 @@ def storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers
     if request.param == "bucket":
         backend = "academy.adapters.storage.backends.BucketStorage"
         options = {
-            "bucket_name": f"test-{tmp_path.name[-20:].replace('_', '-').strip('-')}",
+            "bucket_name": f"test-{secrets.token_hex(8)}",
             "endpoint_url": servers.environment()["S3_ENDPOINT_URL"],
             "region_name": settings.AWS_REGION,
         }

@@ -140,7 +140,7 @@ def test_leases_are_renewed_even_while_the_queue_hangs(bench: Bench, monkeypatch
         released.wait(PATIENCE_SECONDS)
 
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
-        for _ in range(10):  # ten heartbeats take 2 s, twice the lease
+        for _ in range(20):  # twenty heartbeats take 4 s, longer than the lease
             assert renewals.acquire(timeout=PATIENCE_SECONDS)
         leases.append(conf.publisher().lease_seconds_left(tenant_id=job.tenant_id, topic=job.topic))
         released.set()

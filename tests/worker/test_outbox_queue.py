@@ -27,7 +27,7 @@ def test_after_a_failure_a_queue_is_not_tried_for_a_moment(
         send_outbox_message(message)
     sqs._pauses.clear()  # as after the pause
     send_outbox_message(message)
-    assert [delivery.body for delivery in SqsJobQueue(AI_QUEUE).receive(1, 1)] == ['{"job_id": "1"}']
+    assert [delivery.body for delivery in SqsJobQueue(AI_QUEUE).receive(1, 20)] == ['{"job_id": "1"}']
 
 
 def test_the_doctor_uses_the_client_that_sends(
