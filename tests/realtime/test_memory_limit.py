@@ -86,7 +86,7 @@ def test_ends_of_jobs_are_published_and_unfinished_states_are_refused(
 async def test_a_feed_that_is_new_can_be_read(own_redis: RedisServer, limited: Redis, tenant_id: int) -> None:
     reader = FeedReader.from_url(own_redis.url)
     with memory_full(own_redis):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             snapshot = await reader.read(tenant_id, "", 0)
             named = await reader.read_topics(tenant_id + 1, [TOPIC])
     await reader.close()

@@ -16,7 +16,7 @@ from realtime.publish.pacing import Pacer
 from realtime.publish.progress_task import ProgressTask
 from realtime.publish.progress_thread import ProgressThread
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 PATIENT = Pace(patience_seconds=PATIENCE_SECONDS, overdue_seconds=PATIENCE_SECONDS)
 """For a busy machine: tests wait for answers, and a late answer does not open the circuit."""
 NEVER_DUE = replace(PATIENT, interval_seconds=3600.0)

@@ -40,7 +40,7 @@ class Process:
     async def publish_and_wait(self, topic: str) -> None:
         """Publish the end of a topic, and wait until the hub has received it."""
         offset = self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=1, status="DONE").offset
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.hub.positions()[self.tenant_id][1] < offset:
                 await asyncio.sleep(0.001)
 
@@ -57,7 +57,7 @@ async def process(servers: Servers, redis: Redis, tenant_id: int, publisher: Pub
 
 
 async def until_closed(carrier: RecordingCarrier) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while carrier.closed_with is None:
             await asyncio.sleep(0.001)
 
@@ -147,7 +147,7 @@ async def test_a_connection_that_does_not_read_its_end_is_given_up(
     await connection.open(None, admit)
     carrier.fill()
     await process.publish_and_wait("job:a")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not carrier.aborted:
             await asyncio.sleep(0.001)
     assert len(process.connections) == 0
@@ -187,7 +187,7 @@ async def test_a_connection_that_cannot_be_closed_is_aborted(process: Process, m
 
     monkeypatch.setattr(carrier, "close", peer_is_gone)
     connection.end(CloseCode.REVOKED)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not carrier.aborted:
             await asyncio.sleep(0.001)
     connection.stop()

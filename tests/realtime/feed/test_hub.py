@@ -313,7 +313,7 @@ async def test_the_check_of_the_server_continues_after_any_error(hub: Hub, monke
     await hub._reader.link.subscribe(1)  # an idle link is not checked
     with capture_logs() as logs:
         watching = asyncio.create_task(hub._reader.watch_server())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await continues.wait()
     await end_tasks([watching])
     assert [line["log_level"] for line in logs if line["event"] == "server_unknown"] == ["debug", "error"]

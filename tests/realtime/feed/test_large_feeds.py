@@ -85,7 +85,7 @@ def test_a_full_mirror_trims_as_redis_does(redis: Redis, tenant_id: int) -> None
     publish_all(publisher, tenant_id, 150, "DONE")
     left = 550
     while left:
-        message = listening.get_message(ignore_subscribe_messages=True, timeout=10)
+        message = listening.get_message(ignore_subscribe_messages=True, timeout=60)
         if message is not None:
             assert mirror.receive(parse_message(message["data"])) is Received.APPLIED
             left -= 1

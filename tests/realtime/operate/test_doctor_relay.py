@@ -1,5 +1,6 @@
 """Tests of the doctor's checks of the outbox: rows that wait too long or are set aside, and failed servers."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -19,14 +20,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "forget_cl
 
 def test_the_outbox_is_empty_or_its_oldest_row_is_young(tenant_id: int) -> None:
     left_behind(tenant_id, age_seconds=0)
-    assert check_outbox() == "the oldest row has waited for 0 s"
+    assert re.fullmatch(r"the oldest row has waited for \d s", check_outbox())
     mark_sent()
     assert check_outbox() == "empty: everything was sent"
 
 
 def test_a_row_that_waits_too_long_is_found(tenant_id: int) -> None:
     left_behind(tenant_id, age_seconds=100)
-    with pytest.raises(CheckFailedError, match="has waited for 100 s") as found:
+    with pytest.raises(CheckFailedError, match=r"has waited for 1\d\d s") as found:
         check_outbox()
     assert "realtime_relay" in found.value.mend
 

@@ -23,7 +23,7 @@ def deliver(payload: dict[str, Any]) -> None:
         raise OSError("no stamps")
     if "hanging" in closed_ways:
         hangs.set()
-        answers.wait(30)
+        answers.wait(300)
     if "unsendable" in closed_ways:
         raise UnsendableError("no address")
     if payload["number"] < 0:

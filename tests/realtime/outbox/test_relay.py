@@ -33,7 +33,7 @@ pytestmark = [
 
 def test_a_row_that_its_process_left_behind_is_sent_and_a_young_one_is_left_to_its_process(tenant_id: int) -> None:
     note_filled()
-    old, young = left_behind(tenant_id), left_behind(tenant_id, "job:young", age_seconds=0)
+    old, young = left_behind(tenant_id), left_behind(tenant_id, "job:young", age_seconds=-60)  # it stays young
     Relay().round()
     assert sent(old, young) == [True, False]
     assert (status_of(tenant_id), status_of(tenant_id, "job:young")) == ("DONE", None)
@@ -195,7 +195,7 @@ def test_a_sender_that_hangs_does_not_delay_other_kinds(tenant_id: int) -> None:
     thread = threading.Thread(target=Relay().run, args=[stop])
     thread.start()
     try:
-        assert hangs.wait(20)
+        assert hangs.wait(60)
         record = left_behind(tenant_id)
         eventually_now(lambda: sent(record) == [True], "the record to be sent")
         assert sent(entry) == [False]
@@ -213,7 +213,10 @@ def test_the_clock_of_the_relays_host_does_not_matter(
     tenant_id: int, monkeypatch: pytest.MonkeyPatch, minutes: int
 ) -> None:
     note_filled()
-    old, young = left_behind(tenant_id, age_seconds=3), left_behind(tenant_id, "job:young", age_seconds=0)
+    old, young = (
+        left_behind(tenant_id, age_seconds=3),
+        left_behind(tenant_id, "job:young", age_seconds=-60),
+    )  # it stays young
     kept = left_behind(tenant_id, "job:kept")
     OutboxEntry.objects.filter(pk=kept.pk).update(sent_at=Now() - timedelta(hours=23, minutes=55))
     now = time.time

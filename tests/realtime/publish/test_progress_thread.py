@@ -20,7 +20,7 @@ from tests.realtime.twins import NEVER_DUE, pacer_of
 
 TOPIC = "job:a1"
 THREAD = "realtime-progress"
-CHILD_SECONDS = 60
+CHILD_SECONDS = 120
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
@@ -86,7 +86,7 @@ def test_the_thread_begins_with_the_first_progress_and_ends_with_close(publisher
     (thread,) = set(threads()) - set(before)
     assert thread.daemon
     publisher.close()
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -100,7 +100,7 @@ def test_an_idle_thread_ends_and_the_next_progress_starts_another(
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")  # no progress is left to be sent
     publish_progress(publisher, tenant_id, 1, topic="job:other")
     publisher.status(tenant_id=tenant_id, topic="job:other", attempt=1, status="DONE")
-    first.join(30)
+    first.join(60)
     assert not first.is_alive()
     assert publish_progress(publisher, tenant_id, 1, topic="job:third")
 

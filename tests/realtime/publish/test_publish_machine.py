@@ -129,7 +129,7 @@ class PublishMachine(RuleBasedStateMachine):
         self.channel = redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         self.channel.subscribe(*(self.keys.feed(tenant_id) for tenant_id in self.tenants))
         for _confirmation in self.tenants:
-            self.channel.get_message(timeout=5)
+            self.channel.get_message(timeout=60)
 
     @initialize(
         limits=st.sampled_from(
@@ -304,7 +304,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     def _check_message(self, tenant_id: int, topic: str, *, accepted: bool) -> None:
         """Check that an accepted publish sends one message, with the stored bytes, and any other publish sends none."""
-        message = self.channel.get_message(timeout=5 if accepted else 0)
+        message = self.channel.get_message(timeout=60 if accepted else 0)
         assert (message is not None) == accepted
         record = self.publisher.record(tenant_id, topic)
         assert record is not None

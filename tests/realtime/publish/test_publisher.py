@@ -149,9 +149,9 @@ def test_keys_expire_as_the_contract_says(redis: Redis, publisher: Publisher, te
 def test_the_message_has_the_place_and_the_stored_record(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
     channel = redis.pubsub()  # type: ignore[no-untyped-call]
     channel.subscribe(f"tenant:{tenant_id}:feed")
-    assert channel.get_message(timeout=5)["type"] == "subscribe"
+    assert channel.get_message(timeout=60)["type"] == "subscribe"
     said = publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=40)
-    message = channel.get_message(timeout=5)
+    message = channel.get_message(timeout=60)
     channel.close()
     record = publisher.record(tenant_id, TOPIC)
     assert said is not None

@@ -20,10 +20,10 @@ from realtime.feed.reader import FeedReader
 from realtime.redis import links
 from tests.realtime.waiting import until
 
-TIME_LIMIT = 0.2
+TIME_LIMIT = 1.5
 REDIS_TIME_LIMIT = 1
 """After how many seconds Redis closes an idle connection. Redis accepts only a whole number."""
-IDLE_SECONDS = 2.5
+IDLE_SECONDS = 4.0
 
 
 class Process:

@@ -69,9 +69,9 @@ def test_a_topic_whose_lease_ran_out_is_published_as_stalled_with_its_progress_a
     before = record(dying, tenant_id)
     channel = redis.pubsub()  # type: ignore[no-untyped-call]
     channel.subscribe(f"tenant:{tenant_id}:feed")
-    assert channel.get_message(timeout=5)["type"] == "subscribe"
+    assert channel.get_message(timeout=60)["type"] == "subscribe"
     assert sweeper.leases.stall([tenant_id]) == 1
-    message = channel.get_message(timeout=5)["data"]
+    message = channel.get_message(timeout=60)["data"]
     channel.close()
     after = record(dying, tenant_id)
     assert after["stalled"] is True
@@ -172,7 +172,7 @@ def test_sweeps_have_pauses_and_wait_after_redis_was_filled(
     sweeper = Sweeper(redis, source)
     progressing(dying, tenant_id)
     sweeper.leases.pause_stalling()
-    assert 29_000 < redis.pttl("realtime:settling") <= 30_000
+    assert 20_000 < redis.pttl("realtime:settling") <= 30_000
     sweeper.sweep_if_due()
     assert record(dying, tenant_id)["stalled"] is False
     redis.delete("realtime:settling")

@@ -158,7 +158,7 @@ async def test_the_send_of_a_websocket_waits_while_its_peer_does_not_read() -> N
 
     protocol.app = application
     protocol.data_received(handshake)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while protocol.writable.is_set():
             await asyncio.sleep(0)
         for _ in range(10):
