@@ -50,25 +50,24 @@ class ForkServer:
                 start_new_session=True,
             )
         self._started: Future[Forked] = Future()
+        self._one_at_a_time = threading.Lock()
         self._forked: dict[int, Forked] = {}
         threading.Thread(target=self._read, name="fork-server", daemon=True).start()
 
     def fork(self, order: Order) -> Forked:
-        """Start a process, and return it. Only one thread may call this at a time."""
+        """Start a process, and return it. Any thread may call this."""
         environment = os.environ if order.environment is None else order.environment
-        self._started = started = Future[Forked]()
-        self._control.send(
-            json.dumps(
-                {
-                    "argv": [str(word) for word in order.argv],
-                    "log_file": str(order.log_file),
-                    "environment": dict(environment),
-                    "folder": str(order.folder or PROJECT),
-                    "signal": int(order.end_signal),
-                }
-            ).encode()
-        )
-        return started.result(timeout=60)
+        message = {
+            "argv": [str(word) for word in order.argv],
+            "log_file": str(order.log_file),
+            "environment": dict(environment),
+            "folder": str(order.folder or PROJECT),
+            "signal": int(order.end_signal),
+        }
+        with self._one_at_a_time:  # the answers do not say to which order they belong
+            self._started = started = Future[Forked]()
+            self._control.send(json.dumps(message).encode())
+            return started.result(timeout=120)
 
     def _read(self) -> None:
         while message := self._control.recv(MESSAGE_BYTES):
@@ -112,7 +111,7 @@ class ForkedChild(Child):
             super()._collect()
 
 
-def run(argv: Sequence[str], environment: Mapping[str, str], timeout: float = 60.0) -> CompletedProcess[str]:
+def run(argv: Sequence[str], environment: Mapping[str, str], timeout: float = 180.0) -> CompletedProcess[str]:
     """Run a command of the product to its end, and return its result. `stdout` has its output and its errors.
 
     Raises TimeoutExpired after `timeout` seconds.

@@ -206,7 +206,7 @@ class MixedRequests:
                 lectures = (await http.get("/api/v1/lectures/")).json()["results"]
                 self.material.lectures[academy] = lectures[0]["id"]
                 job_id = (await http.post("/api/v1/students/export/", json={})).json()["job_id"]
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(120):
                     while (await http.get(f"/api/v1/jobs/{job_id}/progress/")).json()["status"] != "DONE":
                         await asyncio.sleep(0.1)
                 self.material.exports[academy] = job_id

@@ -2,11 +2,11 @@
 
 import httpx
 
-from harness.system import PASSWORD, System
+from harness.system import PASSWORD, PATIENCE_SECONDS, System
 from harness.watcher import Watcher
 
 REVOKED = 4410
-SOON_SECONDS = 10.0
+SOON_SECONDS = PATIENCE_SECONDS
 """How long a test waits for the end of revoked connections. A revocation takes up to 1 s, or longer on a busy machine.
 """
 STUDENT_OF_A_VIDEO = """
@@ -34,7 +34,7 @@ STUDENT_OF_A_VIDEO = """
 
 async def signed_in(system: System, username: str = "staff", academy: str = "hanbit") -> httpx.AsyncClient:
     """Sign in, and return a client with a session of its own, which the test may end."""
-    async with httpx.AsyncClient(base_url=system.address, timeout=30) as once:
+    async with httpx.AsyncClient(base_url=system.address, timeout=PATIENCE_SECONDS) as once:
         tokens = (await once.post("/api/v1/auth/token/", json=account_of(username, academy))).json()
     return with_token(system, tokens["access"])
 
@@ -45,7 +45,7 @@ def account_of(username: str, academy: str = "hanbit") -> dict[str, str]:
 
 def with_token(system: System, access: str) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {access}"}
-    return httpx.AsyncClient(base_url=system.address, timeout=30, headers=headers)
+    return httpx.AsyncClient(base_url=system.address, timeout=PATIENCE_SECONDS, headers=headers)
 
 
 async def watching(system: System, client: httpx.AsyncClient) -> Watcher:

@@ -45,7 +45,12 @@ SERVERS: dict[str, list[str] | None] = {
 MIGRATED, TEMPLATE = "academy_migrated", "academy_template"
 PASSWORD = "academy-demo"
 TOKEN_SECONDS = 240.0  # the greatest age of a shared token: it lasts 600 s, and must outlast the next test
+PATIENCE_SECONDS = 60.0
+"""How long a test waits for a process. A test that passes never waits this long: it is for busy machines."""
 QUICK = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "4"}
+"""Leases that a worker loses if the machine stops it for some seconds."""
+STEADY = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "6", "WORKER_VISIBILITY_SECONDS": "8"}
+"""Leases that are short, but that no worker loses because the machine is busy. With them, tests can count attempts."""
 
 
 def prepare_migrated(servers: Servers) -> None:
@@ -210,14 +215,14 @@ class System:
     def client(self, academy: str = "hanbit", username: str = "owner") -> httpx.AsyncClient:
         """Return a signed-in client of the API. Close it, or use it in `async with`."""
         headers = {"Authorization": f"Bearer {self.access_token(academy, username)}"}
-        return httpx.AsyncClient(base_url=self.address, headers=headers, timeout=30)
+        return httpx.AsyncClient(base_url=self.address, headers=headers, timeout=PATIENCE_SECONDS)
 
     def access_token(self, academy: str, username: str) -> str:
         """Return the token of a sign-in that tests share, because hashing a password is slow on purpose."""
         account = {"tenant": academy, "username": username, "password": PASSWORD}
         token, since = self._tokens.get((academy, username), ("", 0.0))
         if not token or time.monotonic() - since > TOKEN_SECONDS:
-            signed_in = httpx.post(f"{self.address}/api/v1/auth/token/", json=account, timeout=30)
+            signed_in = httpx.post(f"{self.address}/api/v1/auth/token/", json=account, timeout=PATIENCE_SECONDS)
             assert signed_in.status_code == 200, signed_in.text
             token = signed_in.json()["access"]
             self._tokens[academy, username] = token, time.monotonic()
@@ -324,8 +329,13 @@ def forget_attempts() -> None:
 
 async def demo_lecture(client: httpx.AsyncClient) -> dict[str, Any]:
     """Return a lecture with students. Lectures that tests add have none, and may be the first of the list."""
-    lectures = (await client.get("/api/v1/lectures/")).json()["results"]
-    (found,) = [lecture for lecture in lectures if lecture["title"] == "중등 수학 A"]
+    return await lecture_with_title(client, "중등 수학 A")
+
+
+async def lecture_with_title(client: httpx.AsyncClient, title: str) -> dict[str, Any]:
+    """Return the only lecture with this title. Other tests may have added any number of lectures."""
+    lectures = (await client.get("/api/v1/lectures/", params={"search": title})).json()["results"]
+    (found,) = [lecture for lecture in lectures if lecture["title"] == title]
     return dict(found)
 
 
@@ -337,7 +347,9 @@ async def import_workbook(client: httpx.AsyncClient, content: bytes, name: str =
     return job_id
 
 
-async def eventually(holds: Callable[[], bool], seconds: float = 20.0, what: str = "what the test waits for") -> None:
+async def eventually(
+    holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS, what: str = "what the test waits for"
+) -> None:
     """Wait up to `seconds` until `holds()` is true. If it stays false, fail with a sentence that contains `what`.
 
     `holds` is called often, in a thread. Use this for a state that another process changes.
@@ -350,7 +362,7 @@ async def eventually(holds: Callable[[], bool], seconds: float = 20.0, what: str
         raise AssertionError(f"Waited in vain, for {seconds:g} s, for {what}.") from None
 
 
-def eventually_now(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+def eventually_now(holds: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Do the same as `eventually`, but outside an event loop."""
     until = time.monotonic() + seconds
     while not holds():

@@ -7,6 +7,7 @@ import httpx
 
 from academy.adapters.video.ffmpeg import ffmpeg_program
 from academy.adapters.video.sample import make_sample
+from harness.system import lecture_with_title
 
 SLOW_PACE = 4
 
@@ -40,7 +41,8 @@ def slow_ffmpeg(folder: Path) -> str:
 
 
 async def lecture_of(client: httpx.AsyncClient) -> int:
-    found: int = (await client.get("/api/v1/lectures/")).json()["results"][0]["id"]
+    """Return the id of a lecture of the demo data. Other tests may have added lectures."""
+    found: int = (await lecture_with_title(client, "고3 국어 모의고사"))["id"]
     return found
 
 

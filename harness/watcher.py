@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 RANKS = {"PENDING": 0, "PROCESSING": 1}
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 LONG_PATIENCE_SECONDS = 120.0
 """How long a test may read frames until a certain one arrives. A limit for each single frame is not enough: pings keep
 coming, so the test could wait for ever."""

@@ -8,9 +8,11 @@ from itertools import count
 
 import pytest
 from django.db import connections
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from httpx._transports import default as http_transports
 from hypothesis import HealthCheck, settings
 from redis import Redis
+from websockets.asyncio.client import connect
 
 from embedded.group import Servers
 from embedded.redis import RedisServer
@@ -20,7 +22,8 @@ from harness.flush import use_fast_flush
 from harness.hashing import use_few_rounds
 from harness.system import (
     MIGRATED,
-    QUICK,
+    PATIENCE_SECONDS,
+    STEADY,
     System,
     forget_attempts,
     prepare_migrated,
@@ -37,6 +40,11 @@ settings.load_profile("untimed")
 # Each client of httpx, and each call such as `httpx.get`, reads a list of certificate authorities, which takes 30 ms of
 # CPU time. The tests make thousands of clients, and use no HTTPS. So let all clients share one TLS context.
 http_transports.create_ssl_context = cache(http_transports.create_ssl_context)  # type: ignore[attr-defined]
+
+# httpx gives up after 5 s by default, and websockets after 10 s. On a busy machine a process may answer later.
+for step in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, step, PATIENCE_SECONDS)
+connect.__init__.__kwdefaults__["open_timeout"] = PATIENCE_SECONDS  # type: ignore[index]
 
 use_few_rounds(os.environ)
 share_descriptions()
@@ -187,5 +195,5 @@ def system(template: Servers) -> Iterator[System]:
 def own_system(template: Servers) -> Iterator[System]:
     """Yield a running product for one test alone, with short leases. The test may kill its processes."""
     with scratch_folder("system") as folder:
-        with running_system(template, folder, "own_system", **QUICK) as running:
+        with running_system(template, folder, "own_system", **STEADY) as running:
             yield running

@@ -15,7 +15,7 @@ from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from harness.clocks import HostClock
 from harness.sign_ins import REVOKED, SOON_SECONDS, account_of, with_token
-from harness.system import QUICK, System, eventually, import_workbook, new_ticket, tenant_of
+from harness.system import STEADY, System, eventually, import_workbook, new_ticket, tenant_of
 from harness.watcher import Watcher
 from realtime.records.keys import Keys
 
@@ -41,7 +41,7 @@ def hosts(template: Servers) -> Iterator[Hosts]:
     library = faketime.get()
     with scratch_folder("clocks") as folder:
         worker, web, redis = (HostClock.of(library, folder / name) for name in ("worker", "web", "redis"))
-        system = System(template, folder, "clocks_system", **QUICK)
+        system = System(template, folder, "clocks_system", **STEADY)
         redis.govern(system.redis)
         system.worker.environment = {**system.worker.environment, **worker.variables}
         try:
@@ -74,7 +74,7 @@ async def test_when_a_worker_with_a_wrong_clock_dies_the_next_one_does_its_job(h
     system = hosts.system
     async with system.client() as client, await system.watcher(client) as watcher:
         with hosts.worker.set_to(offset):
-            job_id = await import_workbook(client, sample_workbook(3000, seed=52))
+            job_id = await import_workbook(client, sample_workbook(8000, seed=52))
             await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 10)
             system.worker.kill()
         system.worker.start()
@@ -86,10 +86,10 @@ async def test_when_a_worker_with_a_wrong_clock_dies_the_next_one_does_its_job(h
 async def test_web_processes_with_different_clocks_agree_on_tickets_and_revocations(hosts: Hosts, offset: str) -> None:
     system = hosts.system
     with hosts.web.set_to(offset):
-        async with httpx.AsyncClient(base_url=hosts.address, timeout=30) as once:
+        async with httpx.AsyncClient(base_url=hosts.address, timeout=60) as once:
             tokens = (await once.post("/api/v1/auth/token/", json=account_of("staff"))).json()
         async with with_token(system, tokens["access"]) as right:
-            wrong = httpx.AsyncClient(base_url=hosts.address, headers=right.headers, timeout=30)
+            wrong = httpx.AsyncClient(base_url=hosts.address, headers=right.headers, timeout=60)
             async with wrong:
                 ticket_of_wrong, ticket_of_right = await new_ticket(wrong), await new_ticket(right)
                 at_right = ticket_of_right["websocket_url"]

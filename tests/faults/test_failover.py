@@ -30,7 +30,7 @@ async def running_import(system: System, client: httpx.AsyncClient, watcher: Wat
     Just after a failover, the web process may refuse imports until it has found the master.
     """
     job_id = ""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not job_id:
             try:
                 job_id = await import_workbook(client, sample_workbook(4000, seed=seed))
@@ -58,7 +58,7 @@ async def test_jobs_that_run_during_a_failover_and_a_failback_end_in_every_brows
         assert (await watcher.until_terminal(f"job:{third}"))["status"] == "DONE"
 
         def ready() -> bool:
-            return httpx.get(f"{system.address}/readyz", timeout=10).text == "ok"
+            return httpx.get(f"{system.address}/readyz", timeout=60).text == "ok"
 
         await eventually(ready, what="/readyz to say ok")
         async with await system.watcher(client) as newcomer:

@@ -138,7 +138,7 @@ async def engine(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not holds():
             await asyncio.sleep(0)
 

@@ -34,7 +34,7 @@ ROAMERS = 3  # clients of each academy
 JOBS = 3  # of each academy
 FAULTS = 6
 SETTLE_SECONDS = 120.0
-HEALED_SECONDS = 20.0
+HEALED_SECONDS = 60.0
 """For how long clients may differ from a fresh snapshot after all jobs have ended.
 
 Each web process probes Redis every 0.5 s. On a busy machine it may take many probes until a client has everything.
@@ -87,7 +87,7 @@ class Academy:
 
     async def sign_in(self) -> None:
         account = {"tenant": self.code, "username": "owner", "password": PASSWORD}
-        async with httpx.AsyncClient(base_url=self.system.address, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=self.system.address, timeout=60) as client:
             answer = await _retry_until_answered(lambda: client.post("/api/v1/auth/token/", json=account))
             self.token = answer.json()["access"]
 
@@ -121,7 +121,7 @@ class Academy:
 
     def _client(self, address: str | None = None) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx.AsyncClient(base_url=address or self.system.address, headers=headers, timeout=30)
+        return httpx.AsyncClient(base_url=address or self.system.address, headers=headers, timeout=60)
 
 
 async def _retry_until_answered(request: Callable[[], Any]) -> httpx.Response:

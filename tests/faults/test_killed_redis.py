@@ -34,7 +34,7 @@ async def test_a_done_that_was_committed_during_an_outage_of_redis_reaches_every
         await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
         own_system.redis.kill()
         await eventually(
-            lambda: own_system.query("SELECT status FROM aijob WHERE job_id = %s", job_id) == [("DONE",)], 60
+            lambda: own_system.query("SELECT status FROM aijob WHERE job_id = %s", job_id) == [("DONE",)], 120
         )
         own_system.redis.start(empty=True)
         done = await watcher.until_terminal(f"job:{job_id}")
@@ -98,7 +98,7 @@ async def test_without_a_database_watching_continues_and_signing_in_is_refused_w
             assert (await watcher.until_terminal(f"job:{job_id}"))["status"] == "DONE"
         progress = await client.get(f"/api/v1/jobs/{job_id}/progress/")
         detail = await client.get(f"/api/v1/jobs/{job_id}/")
-        async with httpx.AsyncClient(base_url=own_system.address, timeout=30) as stranger:
+        async with httpx.AsyncClient(base_url=own_system.address, timeout=60) as stranger:
             account = {"tenant": "hanbit", "username": "owner", "password": "academy-demo"}
             sign_in = await stranger.post("/api/v1/auth/token/", json=account)
     assert (progress.status_code, progress.json()["status"]) == (200, "DONE")

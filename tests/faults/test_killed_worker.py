@@ -5,7 +5,8 @@ from typing import Any
 import boto3
 
 from academy.adapters.excel.sample import sample_workbook
-from harness.system import System, import_workbook
+from harness.system import System, eventually, import_workbook
+from tests.contract.test_fair_turns import begun
 
 ROWS = """
     SELECT line, outcome, code, r.name, s.parent_phone
@@ -57,8 +58,8 @@ async def test_after_kill_9_of_the_worker_counts_and_rows_equal_those_of_an_undi
 async def test_on_sigterm_a_worker_finishes_its_running_job(own_system: System) -> None:
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(2000, seed=4))
-        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 0)
-        own_system.worker.stop(timeout=30)
+        await eventually(lambda: begun(own_system.worker.log_file) == [job_id], what="the worker to begin the job")
+        own_system.worker.stop(timeout=60)
         assert own_system.worker.child is not None
         done = await watcher.until_terminal(f"job:{job_id}")
     assert (done["status"], done["attempt"]) == ("DONE", 1)
@@ -73,7 +74,7 @@ async def test_on_sigterm_a_long_import_is_given_back_before_the_stop_timeout(
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(10_000, seed=6))
         await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
-        own_system.worker.stop(timeout=30)
+        own_system.worker.stop(timeout=60)
         assert messages(own_system) == {"shown": 1, "hidden": 0}, (
             own_system.worker.log_file.read_text()
         )  # the worker's last poll did not receive the message again
@@ -90,7 +91,7 @@ async def test_on_sigterm_a_long_import_is_given_back_before_the_stop_timeout(
 async def test_the_relay_sends_a_job_whose_process_died_between_commit_and_send(own_system: System) -> None:
     """The rows of the outbox are marked as unsent, like those of a process that died between commit and send."""
     async with own_system.client() as client:
-        own_system.worker.stop(timeout=30)
+        own_system.worker.stop(timeout=60)
         job_id = await import_workbook(client, sample_workbook(50, seed=5))
         own_system.query(
             "UPDATE realtime_outbox SET sent_at = NULL, created_at = now() - interval '1 minute' RETURNING id"
@@ -101,4 +102,5 @@ async def test_the_relay_sends_a_job_whose_process_died_between_commit_and_send(
             own_system.worker.start()
             done = await watcher.until_terminal(f"job:{job_id}")
     assert done["status"] == "DONE"
-    assert own_system.query("SELECT count(*) FROM realtime_outbox WHERE sent_at IS NULL") == [(0,)]
+    unsent = "SELECT count(*) FROM realtime_outbox WHERE sent_at IS NULL"
+    await eventually(lambda: own_system.query(unsent) == [(0,)], what="the relay to send every row")

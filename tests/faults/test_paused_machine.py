@@ -22,7 +22,7 @@ from embedded.plan import Worker
 from embedded.scratch import scratch_folder
 from harness.system import QUICK, System, import_workbook, running_system
 from harness.videos import sample, slow_ffmpeg, uploaded
-from harness.watcher import Record
+from harness.watcher import Record, Watcher, rank
 from tests.faults.test_killed_video_worker import made_of
 from tests.faults.test_killed_worker import TWINS
 
@@ -112,13 +112,28 @@ async def test_an_import_whose_worker_was_paused_ends_with_each_student_once(sys
     assert system.query(rows, job_id) == [(8000,)]
 
 
+async def submit_export(client: httpx.AsyncClient) -> str:
+    job_id: str = (await client.post("/api/v1/students/export/", json={})).json()["job_id"]
+    return job_id
+
+
+async def is_seen_running(watcher: Watcher, topic: str) -> bool:
+    """Wait for progress, and return True. Return False if the job ends first: the feed may leave out progress."""
+
+    def has_ended() -> bool:
+        return rank(watcher.records.get(topic, {}).get("status", "PENDING")) == 2
+
+    await watcher.until(lambda: watcher.percent(topic) > 0 or has_ended())
+    return not has_ended()
+
+
 async def test_an_export_whose_worker_was_paused_has_one_file(system: System) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
         imported = await import_workbook(client, sample_workbook(8000, seed=22))
         await watcher.until_terminal(f"job:{imported}")
-        answer = await client.post("/api/v1/students/export/", json={})
-        job_id = answer.json()["job_id"]
-        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 0)
+        job_id = await submit_export(client)
+        while not await is_seen_running(watcher, f"job:{job_id}"):
+            job_id = await submit_export(client)
         end = await end_after_pause(system, client, system.worker, f"job:{job_id}")
     assert (end["status"], end["error"]) == ("DONE", None)
     files = [name.rpartition("/")[2] for name in exported(system)]

@@ -140,7 +140,7 @@ async def test_a_queue_that_never_answers_does_not_delay_the_ends_of_jobs(quiet:
     messages = [{"queue": "ai", "body": {"number": number}} for number in range(20)]
     with relay(quiet, SQS_ENDPOINT_URL=f"http://127.0.0.1:{port}"):
         leave_behind(quiet, tenant, messages, "queue")
-        await asyncio.wait_for(asked.wait(), 40)
+        await asyncio.wait_for(asked.wait(), 120)
         leave_behind(quiet, tenant, ends())
         await wait_for_ends(quiet, tenant)
     left = quiet.query(

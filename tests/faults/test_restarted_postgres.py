@@ -51,7 +51,7 @@ class Load:
         return sum(found == status and began >= since for began, found in self.answers)
 
     def wait_for(self, status: int, number: int, since: float = 0.0) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self.count(status, since) < number:
             assert time.monotonic() < deadline, f"{number} answers {status} were waited for in vain"
             time.sleep(0.02)
@@ -82,7 +82,7 @@ def restart(postgres: PostgresServer, load: Load) -> None:
 def crash(postgres: PostgresServer, load: Load) -> None:
     postgres.kill()
     postgres.start()
-    postgres.wait_ready(60)
+    postgres.wait_ready(120)
 
 
 def long_outage(postgres: PostgresServer, load: Load) -> None:
@@ -90,7 +90,7 @@ def long_outage(postgres: PostgresServer, load: Load) -> None:
     postgres.stop()
     load.wait_for(503, 5 * CLIENTS)
     postgres.start()
-    postgres.wait_ready(60)
+    postgres.wait_ready(120)
 
 
 @pytest.mark.parametrize("fault", [restart, crash, long_outage])
@@ -132,7 +132,7 @@ def load_of(system: System) -> Load:
 
 def export(client: httpx.Client) -> None:
     job_id = client.post("/api/v1/students/export/", json={}).json()["job_id"]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while (job := client.get(f"/api/v1/jobs/{job_id}/").json())["status"] != "DONE":
         assert time.monotonic() < deadline, job
         time.sleep(0.05)

@@ -26,7 +26,7 @@ from realtime.publish import Publisher
 from tests.faults.roamer import LOST
 
 CLIENTS = 2000 if os.environ.get("LONG_FAULTS") else 200
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 10.0
 PATIENCE_SECONDS = 120.0
 TICKET_SECONDS = 20.0
 
@@ -67,7 +67,7 @@ class Client:
         """Hold one connection until a `closing` frame. Return the `retry_after_ms` of this frame, in seconds."""
         query = f"?topics=roll:*&since={self.place}"
         subprotocols = ["realtime.v1", f"ticket.{await self.tickets.get()}"]
-        async with connect(self.url + query, subprotocols=subprotocols, open_timeout=30) as socket:  # type: ignore[arg-type]
+        async with connect(self.url + query, subprotocols=subprotocols, open_timeout=60) as socket:  # type: ignore[arg-type]
             while True:
                 frame = json.loads(await socket.recv())
                 self.ended |= {r["topic"] for r in frame.get("records", []) if rank(r["status"]) == 2}

@@ -26,7 +26,7 @@ from tests.contract.test_ticket_readers import (
     sign_in,
 )
 
-SOON_SECONDS = 10.0
+SOON_SECONDS = 60.0
 """A generous limit. Closing a session takes 1 s if the process has already noticed that Redis hangs, otherwise 4 s."""
 REFUSED = {
     "at_the_websocket": "4410",
@@ -71,7 +71,7 @@ async def visitor_at(system: System, web: Web) -> AsyncIterator[Visitor]:
     tokens = await sign_in(system)
     async with with_token(system, tokens["access"]) as client:
         ticket, cookie = await get_ticket(client, video_id)
-    async with httpx.AsyncClient(base_url=web.address, headers=client.headers, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=web.address, headers=client.headers, timeout=60) as client:
         yield Visitor(web.address, client, ticket, cookie, video_id)
 
 
@@ -149,7 +149,7 @@ async def test_where_the_database_is_silent_too_no_ticket_is_accepted(own_system
             await watcher.read_until("snapshot")
             hang()
             database.stall()
-            async with asyncio.timeout(20):  # for two seconds the process relies on what it knew before
+            async with asyncio.timeout(60):  # for two seconds the process relies on what it knew before
                 while await refreshed(watcher, visitor.ticket) != "unavailable":
                     await asyncio.sleep(0.1)
             answers = await knock_at_all_but_a_refresh(visitor)

@@ -1,5 +1,6 @@
 """A fault of the machine is not blamed on the file: ffmpeg is killed, or the disk is full for a while."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -31,7 +32,8 @@ async def test_an_ffmpeg_that_the_oom_killer_ends_costs_one_attempt(own_system: 
             topic = f"video:{await uploaded(client, content)}"
             await watcher.until(lambda: begun(watcher, topic, worker))
             for program in programs_of(worker):
-                program.kill()
+                with suppress(psutil.NoSuchProcess):
+                    program.kill()
             end = await watcher.until_terminal(topic)
             assert "It was ended by signal 9" in worker.log_file.read_text()
     assert (end["status"], end["attempt"]) == ("READY", 2)
@@ -43,7 +45,7 @@ async def test_a_disk_that_is_full_for_a_while_costs_attempts_but_no_video(own_s
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
         with own_system.running_worker("video_worker", FFMPEG=program) as worker:
             topic = f"video:{await uploaded(client, content)}"
-            await watcher.until(lambda: watcher.records.get(topic, {}).get("attempt") == 2)
+            await watcher.until(lambda: watcher.records.get(topic, {}).get("attempt", 1) >= 2)
             (tmp_path / "tools" / "full").unlink()
             end = await watcher.until_terminal(topic)
             await eventually(lambda: "No space left on device" in worker.log_file.read_text())

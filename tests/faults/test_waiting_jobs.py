@@ -14,7 +14,7 @@ def unfinished(system: System) -> int:
 
 
 async def all_done(system: System) -> None:
-    await eventually(lambda: unfinished(system) == 0, 60, "the end of all jobs")
+    await eventually(lambda: unfinished(system) == 0, 120, "the end of all jobs")
     assert system.query("SELECT DISTINCT status FROM aijob") == [("DONE",)]
 
 
@@ -26,7 +26,7 @@ async def test_a_killed_worker_and_an_outage_of_redis_leave_no_job_waiting(own_s
         own_system.redis.kill()
         worker.kill()
         worker.start()
-        await eventually(lambda: unfinished(own_system) < MANY // 2, 60, "the work without Redis")
+        await eventually(lambda: unfinished(own_system) < MANY // 2, 120, "the work without Redis")
         own_system.redis.start()
         own_system.redis.wait_ready()
         await all_done(own_system)
