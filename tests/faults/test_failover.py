@@ -45,6 +45,7 @@ async def test_jobs_that_run_during_a_failover_and_a_failback_end_in_every_brows
     failing: tuple[System, RedisPair],
 ) -> None:
     system, pair = failing
+    await pair.replicate()  # Redis renames its history at its first replica: this would be one more epoch, if seen
     async with system.client() as client, await system.watcher(client) as watcher:
         first = await running_import(system, client, watcher, 51)
         await pair.fail_over()
