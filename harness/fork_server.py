@@ -103,7 +103,7 @@ OURS = (
 )
 """Modules of the product that read no setting at import. They import most of the other modules that read no setting.
 
-None of them may be run as a program (`python -m`): runpy warns if such a module was imported before.
+Do not add a module that is run as a program (`python -m`): runpy would warn that the module is already imported.
 """
 
 
@@ -177,7 +177,8 @@ def collect(children: set[int], control: socket.socket) -> None:
 def become(order: dict[str, Any]) -> None:
     """Run the ordered program in this process.
 
-    `argv` has the interpreter, then `-m` and a module or the path of a script, then the arguments of the program.
+    `argv` has the interpreter, the program, and the program's arguments. The program is either two words, `-m` and a
+    module, or one word, the path of a script.
     """
     os.setsid()
     end_with_parent(order["parent"], order["signal"])

@@ -14,5 +14,5 @@ SLOW_HASHES = {ROUNDS: "300000"}
 
 
 def use_few_rounds(environment: Mapping[str, str]) -> None:
-    """Let this process hash passwords with FEW_ROUNDS, or with the number of rounds that its environment sets."""
+    """Let this process hash passwords with the number of rounds that `environment` sets, or else with FEW_ROUNDS."""
     PBKDF2PasswordHasher.iterations = int(environment.get(ROUNDS, FEW_ROUNDS))

@@ -200,7 +200,7 @@ class MixedRequests:
         self.statuses: dict[str, Counter[int]] = {}
 
     async def prepare(self) -> None:
-        """Find a lecture of each academy, and make an export for it."""
+        """For each academy, find a lecture and make an export."""
         for academy in ACADEMIES:
             async with self._client(academy) as http:
                 lectures = (await http.get("/api/v1/lectures/")).json()["results"]

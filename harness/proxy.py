@@ -115,7 +115,11 @@ class Proxy:
     async def _pass_head(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: asyncio.StreamWriter
     ) -> bool:
-        """Pass on the first request's head, unless it asks for a WebSocket. Return whether it was passed on."""
+        """Pass on the first request's head, and return True.
+
+        If the request asks for a WebSocket, answer 403, close the connection to the client, and return False. If no
+        whole head arrives, do the same without an answer.
+        """
         with suppress(asyncio.IncompleteReadError, OSError):
             head = await reader.readuntil(b"\r\n\r\n")
             if b"upgrade: websocket" not in head.lower():

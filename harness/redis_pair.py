@@ -1,4 +1,4 @@
-"""Two Redis servers, a master and its replica, behind one proxy. Its address takes the place of a name in DNS."""
+"""Two Redis servers, a master and its replica, behind a proxy. The proxy's address takes the place of a name in DNS."""
 
 import asyncio
 from pathlib import Path

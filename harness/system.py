@@ -150,7 +150,7 @@ class System:
 
     @property
     def postgres(self) -> PostgresServer:
-        """The PostgreSQL with this system's database. Other systems use it, too."""
+        """The PostgreSQL server, which has the databases of this system and of all other systems."""
         return self._servers.postgres
 
     @property
@@ -185,7 +185,7 @@ class System:
             provision_queues()
 
     def stop(self) -> None:
-        """End all processes. Kill them, which is faster, unless they must still write their coverage."""
+        """End `web`, `worker` and `redis`. Kill them, which is faster, unless they must still write their coverage."""
         while self._connections:
             self._connections.pop().close()
         end = Service.stop if "COVERAGE_DATA" in os.environ else Service.kill
@@ -218,7 +218,7 @@ class System:
         return httpx.AsyncClient(base_url=self.address, headers=headers, timeout=PATIENCE_SECONDS)
 
     def access_token(self, academy: str, username: str) -> str:
-        """Return the token of a sign-in that tests share, because hashing a password is slow on purpose."""
+        """Return an access token that tests share. Sign in only if this account has none, or if it is too old."""
         account = {"tenant": academy, "username": username, "password": PASSWORD}
         token, since = self._tokens.get((academy, username), ("", 0.0))
         if not token or time.monotonic() - since > TOKEN_SECONDS:
@@ -229,7 +229,7 @@ class System:
         return token
 
     def forget_attempts(self) -> None:
-        """Let everybody sign in again without a wait, as if nobody had signed in lately."""
+        """Reset the limits of sign-ins, as if nobody had tried to sign in lately."""
         with suppress(RedisError), Redis.from_url(self.redis.url) as redis:
             for key in redis.scan_iter("*sign-in:*", count=1000):
                 redis.delete(key)
@@ -319,7 +319,7 @@ def running_system(
 
 
 def forget_attempts() -> None:
-    """Let everybody sign in again to all running systems. Call this before each test.
+    """Reset the limits of sign-ins in all running systems. Call this before each test.
 
     All tests sign in from one address, so the limits would soon refuse their sign-ins.
     """

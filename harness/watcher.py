@@ -64,7 +64,7 @@ class Watcher:
             frame: Frame = json.loads(await self.socket.recv())
         self.apply(frame)
         if frame["type"] == "ping" and self.answers_pings:
-            with suppress(ConnectionClosed):  # there may still be frames to read, which say why
+            with suppress(ConnectionClosed):  # the last frames, still unread, say why it closed
                 await self.send({"type": "pong"})
         return frame
 
@@ -94,7 +94,7 @@ class Watcher:
 
     @asynccontextmanager
     async def waiting_for(self, what: str, seconds: float) -> AsyncIterator[None]:
-        """Fail if the block takes longer than `seconds`, with a sentence that says what was awaited and what came."""
+        """If the block takes longer than `seconds`, fail with a sentence that says what was awaited and what came."""
         before = len(self.frames)
         try:
             async with asyncio.timeout(seconds):

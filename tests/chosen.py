@@ -38,7 +38,7 @@ _CHOOSING_OPTIONS = ("keyword", "markexpr", "lf", "failedfirst", "stepwise", "de
 
 
 class _Look:
-    """A plugin of pytest that prints the result from the parsed arguments, and keeps pytest from running any test."""
+    """A plugin of pytest that prints what the parsed arguments choose, and keeps pytest from running any test."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:

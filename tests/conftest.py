@@ -86,7 +86,7 @@ _tenants = count(1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need other programs, and choose the order of all tests.
+    """Mark the tests that need servers or other programs, and choose the order of all tests.
 
     With the environment variable SHUFFLE the order is random, and SHUFFLE is its seed. Otherwise the files with slow
     tests are spread among the files without.
@@ -122,7 +122,7 @@ def file_of(item: pytest.Item) -> str:
 
 
 def needs_servers(item: pytest.Item) -> bool:
-    """Return whether a test uses PostgreSQL or Redis, directly or through another fixture."""
+    """Return whether a test, or a fixture that it uses, needs PostgreSQL or Redis."""
     fixtures = getattr(item, "fixturenames", ())
     return "servers" in fixtures or "own_redis" in fixtures or item.get_closest_marker("django_db") is not None
 
