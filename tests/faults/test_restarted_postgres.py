@@ -28,7 +28,7 @@ def restartable(template: Servers) -> Iterator[System]:
             postgres.wait_ready()
             own = Servers({**template.by_name, "postgres": postgres})
             with Redis.from_url(template.redis.url) as redis:
-                redis.flushdb()  # jobs of another database with the same ids may have ended there
+                redis.flushdb()  # another database has used it: there, jobs with the same ids may have ended
             prepare_migrated(own)
             prepare_template(own)
             with running_system(own, folder, "restarted") as system:

@@ -27,7 +27,10 @@ from tests.contract.test_ticket_readers import (
 )
 
 SOON_SECONDS = 60.0
-"""A generous limit. Closing a session takes 1 s if the process has already noticed that Redis hangs, otherwise 4 s."""
+"""A generous limit for closing the connections of an ended session.
+
+It takes 1 s if the process has already noticed that Redis hangs, otherwise 4 s.
+"""
 REFUSED = {
     "at_the_websocket": "4410",
     "at_the_events": "401",

@@ -12,7 +12,7 @@ from harness.system import System, import_workbook, running_system
 from harness.watcher import Record, Watcher
 
 LEASES = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "5", "WORKER_VISIBILITY_SECONDS": "12"}
-"""Shorter times than in production. A message still becomes visible again well after the lease has ended."""
+"""Shorter times than in production. As there, a message becomes visible again well after the lease has ended."""
 
 _systems = count(1)
 
@@ -38,7 +38,8 @@ async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_do
         async with await stalling_system.watcher(client) as newcomer:
             await newcomer.read_until("snapshot")
         done = await watcher.until_terminal(f"job:{job_id}")
-    # Take the last two. Earlier records are stalled, too, if a busy machine stopped the first worker for a whole lease.
+    # Take the last two records of the first attempt. Earlier ones are stalled, too, if a busy machine stopped the first
+    # worker for a whole lease.
     *_, before, stalled = [record for record in history(watcher, job_id) if record["attempt"] == 1]
     after = [record for record in history(watcher, job_id) if record["offset"] > stalled["offset"]]
     assert stalled["stalled"] is True

@@ -108,7 +108,8 @@ async def test_a_stuck_client_slows_nobody_uses_no_extra_memory_and_gets_everyth
                 assert {record["status"] for record in client.newest.values()} == {"DONE"}
                 assert len(client.newest) == TOPICS + 1
             assert grown < MEMORY_BYTES
-            # The stuck client's buffers are full. Of later records, the server has kept the newest of each topic.
+            # The buffers for the stuck client filled up. From then on, the server kept only the newest record of each
+            # topic for it.
             await stuck.read_to_the_end()
             assert stuck.newest == others[0].newest
             assert stuck.received < least

@@ -53,6 +53,6 @@ async def test_a_disk_that_is_full_for_a_while_costs_attempts_but_no_video(own_s
 
 
 def full_disk(folder: Path) -> str:
-    """Write an ffmpeg, and return its path. Each encoding reports a full disk while `folder` has a file `full`."""
+    """Write an ffmpeg whose encodings report a full disk while `folder` has a file `full`. Return its path."""
     says = "echo '[hls @ 0x55] Failed to open file: No space left on device' >&2; exit 228"
     return write_ffmpeg(folder, f'[ -e {folder}/full ] && case "$*" in *-filter_complex*) {says};; esac')

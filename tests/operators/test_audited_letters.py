@@ -1,4 +1,4 @@
-"""Tests that what an operator does with a dead letter is audited, even if the queue or Redis fails just then."""
+"""The audit of dead letters: an operator's action is recorded even if the queue or Redis fails during or after it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ class Queue:
 
 
 def outcome_of(act: Callable[[DeadLetters, Letter], str], problem: type[Exception] | None) -> list[str]:
-    """Do this with the letter, expect this error, and return the outcomes in the audit log."""
+    """Handle the letter with `act`, expect `problem` unless it is None, and return the outcomes in the audit log."""
     body = json.dumps({"queue": "video", "id": "letter-1"})
     request = RequestFactory().post("/", body, content_type="application/json")
     request.user = User(pk=7)

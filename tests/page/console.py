@@ -13,7 +13,7 @@ from tests.page.test_imports import fill_in
 
 
 class Console:
-    """Signed-in pages of a system, each in a browser of its own."""
+    """Opens pages of a system, each in a browser context of its own: they share no cookies."""
 
     def __init__(self, browser: Browser, system: System) -> None:
         self._browser, self._system = browser, system
@@ -27,7 +27,7 @@ class Console:
         return page
 
     async def open_signed_out(self, path: str = "/", **context: Any) -> Page:
-        """Open an address in a browser in which nobody is signed in."""
+        """Open an address in a new browser context, in which nobody is signed in."""
         self.contexts.append(await new_context(self._browser, **context))
         page = await self.contexts[-1].new_page()
         await page.goto(self.address + path)

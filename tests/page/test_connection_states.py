@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_sc
 
 
 class Pages:
-    """Pages of an academy, each in a browser of its own."""
+    """Opens pages of an academy, each in a browser context of its own: they share no cookies."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
