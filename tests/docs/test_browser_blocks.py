@@ -48,7 +48,7 @@ class Lines:
 
 
 async def paste(tab: Page, *texts: str) -> None:
-    """Run JavaScript as the console does: with `await`, and with what earlier texts have defined."""
+    """Run these texts as one piece of JavaScript. As in the console, it may use `await`."""
     await tab.evaluate(f"(async () => {{ {' '.join(texts)} }})()")
 
 

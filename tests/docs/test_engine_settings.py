@@ -56,7 +56,7 @@ def test_a_variable_of_the_environment_has_the_default_of_its_setting(name: str)
 
 
 def test_no_default_of_the_engine_is_written_beside_its_settings() -> None:
-    """The module that reads the environment, and all others, take each default from `Settings`."""
+    """`config/environment.py` and all modules of the engine take each default from the class `Settings`."""
     environment = (PROJECT / "config" / "environment.py").read_text(encoding="utf-8")
     lines = re.findall(r"^    (?:realtime_\w+|worker_lease_seconds): .*$", environment, re.MULTILINE)
     assert len(lines) == len(OF_THE_ENVIRONMENT)

@@ -239,7 +239,7 @@ def test_every_close_code_is_sent() -> None:
 def codes_of_error_frames() -> Iterator[str]:
     """Yield the codes with which the server refuses a frame.
 
-    In a call or tuple of the source, the code is followed by the sentence that explains the refusal.
+    In the source, a call or a tuple contains such a code, and after it the sentence that explains the refusal.
     """
     for module in (websocket, connection):
         for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))):

@@ -90,7 +90,7 @@ async def test_the_page_works_from_its_first_to_its_last_step(system: System, fo
 
 
 async def changed_before_a_worker_came(client: httpx.AsyncClient, folder: Path) -> str:
-    """Upload a video, run the block that cancels and retries it before a worker takes it, and return the output."""
+    """Upload a video while no worker runs. Then run the block that cancels and retries it, and return the output."""
     lecture = (await client.get("/api/v1/lectures/")).json()["results"][0]["id"]
     files = {"file": ("lesson.mp4", (folder / "lesson.mp4").read_bytes())}
     video = await client.post("/media/videos/", data={"title": "Lesson", "lecture": lecture}, files=files)

@@ -1,4 +1,4 @@
-"""Tests of which passwords are accepted, and why the others are refused."""
+"""Tests that good passwords are accepted, and that each bad one is refused with the right reason."""
 
 import random
 import string

@@ -1,4 +1,4 @@
-"""Tests of the rule that shares slots fairly, without a database or a queue."""
+"""Tests of the rule that shares slots fairly. The tests need no database and no queue."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class Job(NamedTuple):
 
 @st.composite
 def lines(draw: st.DrawFn) -> list[Line]:
-    """Draw tenants with any number of running and waiting jobs. The jobs have their ids in a random order."""
+    """Draw tenants with any number of running and waiting jobs. The ids of waiting jobs are distributed at random."""
     sizes = draw(st.lists(st.tuples(st.integers(0, MOST), st.integers(0, MOST)), max_size=8))
     ids = iter(draw(st.permutations(range(sum(waiting for _, waiting in sizes)))))
     return [
@@ -111,7 +111,10 @@ class Fleet:
         self._give_turns()
 
     def step(self) -> bool:
-        """Begin the next job if a slot is free, or else end a running job. Return False if no job is left."""
+        """Begin the next job of the queue if there is one and a slot is free. Otherwise, end a running job.
+
+        Return False if no job is left.
+        """
         if self.queue and len(self._running) < self._slots:
             self._running.append(self.queue.popleft())
             self.begun.append(self._running[-1])

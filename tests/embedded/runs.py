@@ -85,7 +85,7 @@ class Run:
         return "\n".join(self.printed)
 
     def wait_for(self, part: str) -> str:
-        """Return the next printed line that contains `part`. Fail if the run ends before it prints one."""
+        """Return the next printed line that contains `part`. Fail after `PATIENCE` seconds, or when the run ends."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:

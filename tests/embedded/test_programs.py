@@ -43,9 +43,9 @@ def nothing_known() -> Iterator[None]:
 
 @pytest.fixture
 def path(scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty folder that is first on PATH. Any user can read it.
+    """Return an empty folder that is first on PATH.
 
-    A test that runs as root starts PostgreSQL as another user.
+    Any user can read it, because a test that runs as root starts PostgreSQL as another user.
     """
     folder = scratch / tmp_path.name / "bin"
     folder.mkdir(parents=True)

@@ -445,7 +445,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_as_a_background_job_of_a_script_a_signal_ends_everything(number: int, home: Path) -> None:
-    """A shell without job control makes its background jobs ignore SIGINT and SIGQUIT."""
+    """A shell without job control makes its background jobs ignore SIGINT and SIGQUIT. `script/up` undoes that."""
     run = Run(home, program=[sys.executable, "-c", IN_THE_BACKGROUND, STAND_IN])
     try:
         run.ready()

@@ -1,4 +1,4 @@
-"""The embedded servers for a user id without a name, which PostgreSQL refuses. Containers often run with such an id."""
+"""The embedded servers, run by a user id without a name, as in many containers. PostgreSQL alone refuses such an id."""
 
 from __future__ import annotations
 

@@ -189,9 +189,9 @@ def test_an_unreadable_file_is_refused_with_the_reason(
 def test_a_far_cell_hidden_from_the_check_aborts_only_the_reading_process(
     save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One row has 4,000,000 cells without a reference, for which calamine needs more memory than the limit.
+    """One row has 4,000,000 cells without a reference.
 
-    The test lowers the limit to a fifth.
+    The test lowers the memory limit to a fifth, and calamine needs more than that for these cells.
     """
     monkeypatch.setattr("academy.adapters.excel.bounded.MAX_MEMORY_BYTES", MAX_MEMORY_BYTES // 5)
     content = xlsx_with({SHEET: sheet_xml(b'<row r="3">' + b"<c><v>1</v></c>" * 4_000_000 + b"</row>")})

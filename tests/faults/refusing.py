@@ -38,7 +38,7 @@ def read_only(server: RedisServer) -> Iterator[None]:
 def disk_full(server: RedisServer) -> Iterator[None]:
     """Make Redis fail to write its dump, as on a full disk. It refuses writes with MISCONF.
 
-    A folder with the name of the dump stops even a Redis that runs as root.
+    A folder stands where the dump would be. Even a Redis that runs as root cannot replace it.
     """
     with _client(server) as client:
         server.dump_file.unlink(missing_ok=True)
