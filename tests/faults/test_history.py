@@ -78,7 +78,10 @@ async def faulty(template: Any) -> AsyncIterator[Faulty]:
 
 
 class Academy:
-    """A user of one academy: signs in for each seed, and gets tickets and uploads files in spite of faults."""
+    """The owner of one academy, who uses the API during one seed.
+
+    A request is repeated until it succeeds. Only `ticket` raises at once if its request fails.
+    """
 
     def __init__(self, system: System, code: str) -> None:
         self.system, self.code = system, code
@@ -127,8 +130,8 @@ class Academy:
 async def _retry_until_answered(request: Callable[[], Any]) -> httpx.Response:
     """Repeat the request until the response is neither 401 nor a server error, and return this response.
 
-    A process that started while the clock of Redis was wrong still refuses tickets for ten seconds after the clock is
-    right again (docs/explanation/clocks.md).
+    A process that started while the clock of Redis was wrong refuses good tokens until the clock has been right again
+    for ten seconds (docs/explanation/clocks.md).
     """
     async with asyncio.timeout(SETTLE_SECONDS):
         while True:
@@ -232,8 +235,8 @@ async def _judge(academy: Academy, roamers: list[Roamer], addresses: list[str]) 
 async def _until_fresh(academy: Academy, roamers: list[Roamer], address: str) -> None:
     """Wait until a new client of the process at `address` is shown no unfinished job, and all roamers agree with it.
 
-    A process whose link to Redis has failed silently shows old records until its next probe. Meanwhile the roamers may
-    have newer records from another process.
+    If the link of a process to Redis fails silently, the process shows old records until its next probe. Meanwhile,
+    the roamers may have newer records from another process.
     """
 
     def differing(fresh: dict[str, Any]) -> list[str]:

@@ -65,7 +65,7 @@ async def end_after_pause(
     with paused(worker) as number:
         await asyncio.sleep(PAUSE_SECONDS)
     assert number >= started
-    # A new client: the earlier one answered no pings during the pause, so the server may have closed its connection.
+    # A new watcher, because that of the test answered no pings during the pause: the server may have disconnected it.
     async with await system.watcher(client) as later:
         return await later.until_terminal(topic)
 
