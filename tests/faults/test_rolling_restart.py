@@ -1,4 +1,4 @@
-"""Two processes behind one port restart in turn: no client misses a terminal record, and no herd reconnects.
+"""Two processes behind one port restart one by one: no client misses a terminal record, and no herd reconnects.
 
 `script/test --faults` connects 2,000 clients, CI 200.
 """

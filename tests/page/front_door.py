@@ -132,7 +132,10 @@ class FrontDoor:
             _write(writer, HTTPStatus.OK, b"", f"Set-Cookie: {cookie}\r\n" if cookie else "")
 
     async def _next_order(self, reader: asyncio.StreamReader) -> dict[str, Any]:
-        """Return the next order. If the page disconnects first, keep the order and raise ConnectionResetError."""
+        """Wait for the next order, and return it.
+
+        Raise ConnectionResetError if the page disconnects before an order comes. No order is then taken from the queue.
+        """
         order, gone = asyncio.ensure_future(self._orders.get()), asyncio.ensure_future(reader.read())
         try:
             await asyncio.wait({order, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""No view of the page breaks a rule of axe-core: WCAG 2.2 A and AA, and its best practices."""
+"""No view of the page breaks axe-core's rules for WCAG 2.2 A and AA, or its rules for best practices."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Uploads that a reload breaks off: the page warns before, and offers to continue afterwards. Renaming videos."""
+"""A reload interrupts an upload: the page warns first, and offers to continue afterwards. Also: videos are renamed."""
 
 import asyncio
 from pathlib import Path

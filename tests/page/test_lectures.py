@@ -29,7 +29,7 @@ async def make_lecture(client: httpx.AsyncClient, title: str, students: int = 0)
 
 
 def refusals(page: Page) -> list[str]:
-    """Return a list to which each answer of the server that is an error is added."""
+    """Return a list that collects the server's error responses, each as status and URL."""
     found: list[str] = []
 
     def note(answer: Response) -> None:

@@ -43,7 +43,7 @@ async def api(system: System) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def received(gateway: Gateway, ending: str) -> list[tuple[str, str]]:
-    """Return phone number and text of the received messages that end so. Messages of other tests may arrive, too."""
+    """Return number and text of each message whose text ends with `ending`. Messages of other tests may arrive, too."""
     messages = [(message["to"], message["text"]) for message in gateway.received]
     return [(to, text) for to, text in messages if text.endswith(ending)]
 

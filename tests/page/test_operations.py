@@ -1,4 +1,4 @@
-"""The operators' pages: an owner sees the figures of the own academy; an operator sees all figures and dead letters."""
+"""The operators' pages: an owner sees the figures of one academy; an operator sees all figures and dead letters."""
 
 import re
 from collections.abc import AsyncIterator, Iterator

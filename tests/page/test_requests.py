@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_sc
 
 
 def asked(page: Page) -> list[str]:
-    """Return a list to which each later request of the page to the API is added, with its method and path."""
+    """Return a list that collects the page's requests to the API from now on, each as method, path and query."""
     requests: list[str] = []
 
     def note(request: Request) -> None:

@@ -157,7 +157,7 @@ async def test_the_demo_video_is_listed(sign_in: SignIn) -> None:
 
 
 async def look_further_for(page: Page, title: str) -> None:
-    """Show more pages of the list until it contains the title, because videos of other tests are newer."""
+    """Show more pages of the list until it contains the title. Newer videos of other tests may fill the first pages."""
     cards = page.locator("#videos-list > li")
     await expect(cards).not_to_have_count(0)
     while not await card(page, title).count():

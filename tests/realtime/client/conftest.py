@@ -35,7 +35,7 @@ def record(topic: str, status: str, offset: int, attempt: int = 1) -> dict[str, 
 
 
 class Connection:
-    """The server's end of one connection of a tab."""
+    """The server's side of one connection of a tab."""
 
     def __init__(self, page: Page, socket: WebSocketRoute) -> None:
         self.page, self.socket = page, socket
@@ -109,7 +109,7 @@ async def tabs(browser: Browser) -> AsyncIterator[Tabs]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def module_page(browser: Browser) -> AsyncIterator[Page]:
-    """Open an empty tab at `http://page.test`, which has the client's modules. Only tabs of https share connections."""
+    """Open an empty tab at `http://page.test`, with the client's modules. Without https, it shares no connection."""
     context = await new_context(browser)
     await context.route("**/*", _answer)
     page = await context.new_page()

@@ -28,7 +28,7 @@ def connections(web: Web) -> int:
 
 
 def publish_counts(system: System, topic: str) -> None:
-    """Publish the counts from 1 to COUNT as states of one job, which ends with the last one."""
+    """Publish one record of a job for each count from 1 to COUNT. The last record ends the job."""
     tenant_id = tenant_of(system, "hanbit")
     with Publisher.from_url(system.redis.url) as publisher:
         for count in range(1, COUNT + 1):

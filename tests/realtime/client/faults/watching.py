@@ -38,7 +38,7 @@ WATCH = """async (access) => {
 
 
 class Tab(Protocol):
-    """A tab of any browser. `evaluate` calls a function of JavaScript, and returns what it returns."""
+    """A tab of any browser. `evaluate` calls a JavaScript function, and returns its awaited result."""
 
     async def evaluate(self, function: str, argument: Any = None, /) -> Any: ...
 
@@ -123,14 +123,17 @@ class Watching:
 
 
 class Tabs:
-    """The tabs of one test. The jobs that they watch are published to the Redis at `redis_url`, or to the system's."""
+    """The tabs of one test. The test publishes jobs to the Redis at `redis_url`, which is by default the system's."""
 
     def __init__(self, browser: Browser, system: System, redis_url: str | None = None) -> None:
         self._browser, self._system, self._redis_url = browser, system, redis_url or system.redis.url
         self._opened: list[Tab] = []
 
     async def watch(self, address: str = "", academy: str = "hanbit", *, wait: bool = True) -> Watching:
-        """Open a tab at an address of the system, and watch an academy. With `wait`, wait until live or polling."""
+        """Open a tab that watches the jobs of an academy. If `wait` is true, wait until its state is live or polling.
+
+        `address` is by default the system's.
+        """
         tab = await self._browser.open(f"{address or self._system.address}/")
         self._opened.append(tab)
         await tab.evaluate(WATCH, await asyncio.to_thread(self._system.access_token, academy, "owner"))

@@ -34,7 +34,7 @@ GRANTED = {
 
 
 def run(*argv: str | Path, folder: Path, text: str | None = None) -> str:
-    """Run a program of npm's packages in a folder, with `text` as its input. Return what it prints."""
+    """Run Node, npm or a program of an npm package in a folder, with `text` as its input. Return what it prints."""
     ran = subprocess.run(
         argv, cwd=folder, env=npm.environment(), input=text, capture_output=True, text=True, check=False
     )

@@ -1,6 +1,7 @@
-"""The client with the condition `react-native`: no locks, and no connection while the application is in the background.
+"""The client in React Native: it uses no locks, and has no connection while the application is in the background.
 
-The tests run in a browser, in which they hide everything that React Native does not have.
+The tests bundle the client with the export condition `react-native`. They run it in a browser, in which they hide
+everything that React Native does not have.
 """
 
 from collections.abc import Callable
