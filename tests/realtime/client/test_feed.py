@@ -193,7 +193,7 @@ async def test_the_signal_closes_the_feed(tabs: Tabs) -> None:
 
 
 async def test_a_rung_that_worked_is_remembered(tabs: Tabs) -> None:
-    """The next page begins with the remembered rung, and does not try WebSockets first."""
+    """Rung 2 of the ladder is polling. A page that finds it in the storage does not try WebSockets first."""
     page = await tabs.open()
     await page.evaluate("""() => localStorage.setItem("realtime.rung", `2 ${Date.now()}`)""")
     polls: list[str] = []

@@ -137,7 +137,7 @@ async def test_a_dropped_topic_is_reported_as_unknown(module_page: Page) -> None
 
 
 async def test_of_what_has_ended_the_last_thousand_are_kept_and_what_somebody_watches(module_page: Page) -> None:
-    """job:5 came first and ended last, so it is kept. Jobs that still run are kept in any case."""
+    """job:5 came before the thousand jobs and ended after them, so it is kept. Jobs that still run are always kept."""
     forget = """async (frames) => {
       const { Fold } = await import("/fold.js");
       const fold = new Fold();

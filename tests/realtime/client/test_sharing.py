@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def live(tabs: Tabs, count: int) -> tuple[list[Page], Connection]:
-    """Open tabs that share a connection, and return them with the connection. The first one owns it."""
+    """Open tabs that share a connection. Return them and the connection, which the first tab owns."""
     pages = [await tabs.connected()]
     connection = await tabs.next()
     connection.greet("e.1.f", [record("job:a", "PROCESSING", 1)])
@@ -67,7 +67,7 @@ async def test_a_counting_topic_never_goes_back_or_repeats_over_handovers(tabs: 
             connection.send("records", place=f"e.{count}.f", records=[record("job:a", "PROCESSING", count)])
         await pages.pop(0).close()
         connection = await tabs.next()
-        # Answer as a server that has published one record since the place with which the next tab connects.
+        # Answer the next tab as a server that has published one more record meanwhile.
         place = connection.query["since"][0]
         count += 1
         assert int(place.split(".")[1]) < count
@@ -130,7 +130,7 @@ HOLD = """() => {
 
 
 async def with_stopped_clock(tabs: Tabs, count: int) -> tuple[list[Page], Connection]:
-    """Open tabs whose clock only the test moves. They share a connection, which the first one owns."""
+    """Open tabs whose clock only the test moves. They share a connection, which the first tab owns."""
     await tabs.context.clock.install(time=0)
     await tabs.context.clock.pause_at(1000)
     pages, connection = await live(tabs, 1)

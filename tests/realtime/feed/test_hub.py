@@ -51,7 +51,10 @@ async def join(
 async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
     hub: Hub, servers: Servers, redis: Redis, tenant_id: int, restored_by: str
 ) -> None:
-    """A client reconnects while Redis lacks the status, so no end is sent. The new place must not cover the end."""
+    """A client reconnects twice with a place before the end: while Redis lacks the status, and after it was restored.
+
+    First it gets a whole snapshot without the topic. Then it gets the end.
+    """
     limits = Limits(terminal_ttl_seconds=86_400)
     publisher = Publisher(redis, limits=limits)
     first = publisher.status(tenant_id=tenant_id, topic="job:a", attempt=1, status="PROCESSING")
@@ -347,7 +350,7 @@ async def test_a_topic_that_a_client_names_during_a_read_of_the_whole_feed_is_re
 
 
 async def test_a_poll_counts_as_watching_only_if_it_names_the_figures(hub: Hub, tenant_id: int) -> None:
-    """A poll may name 200 topics, so the hub must not remember whatever a poll names."""
+    """A poll may name 200 topics. The hub remembers only that it named the figures."""
     await hub.snapshot(tenant_id, TopicFilter.of(f"stats:{number}" for number in range(200)))
     assert (hub.watching_figures(), hub._polled) == ([], {})
     await hub.snapshot(tenant_id, TopicFilter.of([STATS]))

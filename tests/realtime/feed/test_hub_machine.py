@@ -192,7 +192,7 @@ class HubMachine(RuleBasedStateMachine):
         hub=st.integers(0, 1),
     )
     def miss_ends(self, number: int, finished: list[str], hub: int) -> None:
-        """Disconnect a client while more topics begin and end than the feed shows."""
+        """Let topics end while a client is disconnected: in some examples, more than the feed shows."""
         self.work_on(finished, 1, 100)
         self.go(number)
         for topic in finished:
@@ -286,7 +286,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @rule(turns=st.integers(1, 100))
     def turn(self, turns: int) -> None:
-        """Let the event loop run for some turns."""
+        """Let the event loop run `turns` times."""
         self.run(_turn(turns))
 
     @rule()
@@ -304,7 +304,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule(how=st.sampled_from(["older", "older", "older", "empty", "same"]))
     @precondition(lambda self: self.restarts < MAX_RESTARTS)
     def restart_redis(self, how: str) -> None:
-        """Restart Redis with older data or none after a kill, or with all data after a graceful stop."""
+        """Kill Redis and start it with older data or none, or stop it gracefully and start it with all data."""
         self.restarts += 1
         self.told = False
         if self.replicates:

@@ -1,4 +1,4 @@
-"""What is in the npm package, and that the tools that judge packages find nothing wrong with it."""
+"""Tests of the contents of the npm package. The tools that judge packages must find nothing wrong with it."""
 
 import gzip
 import json
