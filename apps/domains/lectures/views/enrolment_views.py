@@ -12,6 +12,8 @@ from rest_framework.views import APIView
 
 from academy.adapters.db.django import repositories_lectures, repositories_students
 from academy.domain.roles import FACULTY, OFFICE
+from apps.core.audit import Event
+from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.openapi import extend_schema
 from apps.core.query_params import number_param, search_param
@@ -80,4 +82,5 @@ class EnrolmentDetailView(APIView):
     def delete(self, request: Request, enrolment_id: int) -> Response:
         if not repositories_lectures.delete_enrolment(caller_of(request).tenant_id, enrolment_id):
             raise NotFound("There is no such enrolment.")
+        audit_as(request, Event.ENROLMENT_DELETED, subject=f"enrolment:{enrolment_id}")
         return Response(status=204)

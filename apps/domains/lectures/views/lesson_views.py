@@ -11,6 +11,8 @@ from rest_framework.views import APIView
 
 from academy.adapters.db.django import repositories_lectures
 from academy.domain.roles import FACULTY, OFFICE
+from apps.core.audit import Event
+from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
 from apps.core.openapi import extend_schema
@@ -82,4 +84,5 @@ class LessonDetailView(APIView):
                 "has_videos",
                 "The lesson has videos, or some were deleted in the last two days: it stays for them.",
             ) from None
+        audit_as(request, Event.LESSON_DELETED, subject=f"lesson:{lesson_id}")
         return Response(status=204)

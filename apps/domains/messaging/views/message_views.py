@@ -19,6 +19,8 @@ from academy.domain.messages import MessageStatus, To
 from academy.domain.roles import FACULTY, OFFICE
 from academy.message_previews import preview_messages
 from academy.messages import WrongMessageError, retry_failed, submit_messages
+from apps.core.audit import Event
+from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
 from apps.core.openapi import extend_schema
@@ -60,6 +62,7 @@ class MessageListView(ListAPIView[MessageJob]):
                 idempotency_key=form.get("idempotency_key"),
                 **message_of(form),
             )
+        audit_as(request, Event.MESSAGE_SENT, subject=f"job:{job_id}")
         return Response({"job_id": str(job_id)}, status=202)
 
 
@@ -94,6 +97,7 @@ class MessageRetryView(APIView):
             new_id = retry_failed(tenant_id=caller.tenant_id, created_by=caller.user_id, job_id=job_id)
         if new_id is None:
             raise NotFound("There is no such bulk message.")
+        audit_as(request, Event.MESSAGE_RETRIED, subject=f"job:{new_id}", retry_of=str(job_id))
         return Response({"job_id": str(new_id)}, status=202)
 
 

@@ -12,6 +12,8 @@ from rest_framework.views import APIView
 
 from academy.adapters.db.django import repositories_students
 from academy.domain.roles import FACULTY, OFFICE, Role
+from apps.core.audit import Event
+from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
 from apps.core.openapi import extend_schema
@@ -97,6 +99,7 @@ class StudentDetailView(APIView):
         caller = caller_of(request)
         if not repositories_students.delete_student(caller.tenant_id, student_id, by=caller.user_id):
             raise NotFound("There is no such student.")
+        audit_as(request, Event.STUDENT_DELETED, subject=f"student:{student_id}")
         return Response(status=204)
 
     @staticmethod
