@@ -1,5 +1,6 @@
 """The life cycle of a video. `academy.lifecycle` has the parts that jobs and videos share."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.utils import timezone
 
 from academy import quotas
 from academy.adapters.db.django import repositories_video
+from academy.adapters.db.django.repositories_video import VideoRow
 from academy.adapters.queue.sqs import VIDEO_QUEUE
 from academy.domain.jobs import JobStateError
 from academy.domain.videos import ClaimedVideo, VideoStatus
@@ -69,23 +71,33 @@ def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
     return True
 
 
-def finish(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> None:
-    """Make the video READY, with its playlist at `hls_path`.
+def finish(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> int | None:
+    """Make the video READY, with its playlist at `hls_path`. Return the id of the video that it has replaced, or None.
+
+    A video that replaces another takes over its title and its place in lists, and the other one is deleted.
 
     `made_bytes` is the size of the encoded files in the storage, `duration` is in seconds. Raises
-    AttemptSupersededError if the attempt does not hold the video any more.
+    AttemptSupersededError, and replaces nothing, if the attempt does not hold the video any more.
     """
-    LIFE.end(
-        video,
-        VideoStatus.READY,
-        also=lambda row: publish_video_change(row.tenant_id, row.session_id),
-        error=None,
-        hls_path=hls_path,
-        duration=duration,
-        made_bytes=made_bytes,
-        encoding_seconds=repositories_video.counted_seconds(duration),
-        encoding_reserved=0,
-    )
+    with transaction.atomic():
+        old = repositories_video.lock_video(video.tenant_id, video.replaces_id) if video.replaces_id else None
+        taken_over = {"title": old.title, "listed_at": old.listed_at or old.created_at} if old else {}
+        LIFE.end(
+            video,
+            VideoStatus.READY,
+            also=lambda row: publish_video_change(row.tenant_id, row.session_id),
+            error=None,
+            hls_path=hls_path,
+            duration=duration,
+            made_bytes=made_bytes,
+            encoding_seconds=repositories_video.counted_seconds(duration),
+            encoding_reserved=0,
+            **taken_over,
+        )
+        if old is None:
+            return None
+        _remove(old, replaced_by_id=video.video_id)
+    return old.pk
 
 
 def fail(video: ClaimedVideo, code: str, message: str) -> None:
@@ -121,8 +133,8 @@ def cancel(tenant_id: int, video_id: int) -> bool:
     return True
 
 
-def delete(tenant_id: int, video_id: int) -> bool:
-    """Delete a video in any state. Return False if there is no such video.
+def delete(tenant_id: int, video_id: int) -> list[int]:
+    """Delete a video in any state, with the video that is to replace it. Return their ids: none if there is no video.
 
     Nobody sees the video any more, and a sweep deletes its files. Its bytes no longer count towards the quota,
     except those of an announced video: they count until its upload address expires, because until then the storage
@@ -133,12 +145,79 @@ def delete(tenant_id: int, video_id: int) -> bool:
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
         if video is None:
-            return False
-        due_at = _files_due_at(video.uploaded_at)
-        LIFE.cancel(video, attempt=video.attempt + 1, deleted_at=timezone.now(), files_due_at=due_at)
+            return []
+        removed = [video]
+        if replacement := repositories_video.lock_replacement(tenant_id, video_id):
+            removed.append(replacement)
+        for one in removed:
+            _remove(one)
         if video.status == VideoStatus.READY:
             publish_video_change(tenant_id, video.session_id)
-    return True
+    return [one.pk for one in removed]
+
+
+def _remove(video: VideoRow, **changes: Any) -> None:
+    """Write the deletion of a locked video."""
+    due_at = _files_due_at(video.uploaded_at)
+    LIFE.cancel(video, attempt=video.attempt + 1, deleted_at=timezone.now(), files_due_at=due_at, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a new video goes. `replaces_id` is the video that it replaces, or None if it is an additional one."""
+
+    session_id: int
+    title: str
+    replaces_id: int | None = None
+    removed_id: int | None = None
+    """The earlier replacement, failed or cancelled, that was deleted for this one."""
+
+
+def check_replaceable(tenant_id: int, video_id: int) -> bool:
+    """Return whether there is such a video. Raises JobStateError if it cannot be replaced now.
+
+    Call it before storing a file, and `replace` afterwards.
+    """
+    video = repositories_video.find_video(tenant_id, video_id)
+    if video is not None:
+        _check_replaceable(video, repositories_video.find_replacement(tenant_id, video_id))
+    return video is not None
+
+
+def replace(tenant_id: int, video_id: int) -> Place | None:
+    """Return the place for a replacement of this video. Return None if there is no such video.
+
+    Call this in the transaction that inserts the replacement. The video is locked until then, so that it cannot get
+    another replacement. An earlier replacement that has failed or was cancelled is deleted. Raises JobStateError if the
+    video cannot be replaced now.
+    """
+    video = repositories_video.lock_video(tenant_id, video_id)
+    if video is None:
+        return None
+    earlier = repositories_video.lock_replacement(tenant_id, video_id)
+    _check_replaceable(video, earlier)
+    if earlier is not None:
+        _remove(earlier)
+    return Place(video.session_id, video.title, video.pk, earlier.pk if earlier else None)
+
+
+def _check_replaceable(video: VideoRow, replacement: VideoRow | None) -> None:
+    _check_own_place(video)
+    if not VideoStatus(video.status).terminal:
+        raise JobStateError("video_not_ended", "The video is being prepared: replace it when that has ended.")
+    if replacement is not None and not VideoStatus(replacement.status).terminal:
+        raise JobStateError(
+            "replacement_running",
+            f"Video {replacement.pk} is to replace this video already: wait until that has ended, or cancel it.",
+        )
+
+
+def _check_own_place(video: VideoRow) -> None:
+    """Raise JobStateError if this video is to replace another one, whose title and place it takes over then."""
+    if video.replaces_id is not None and video.status != VideoStatus.READY:
+        raise JobStateError(
+            "video_replaces", f"This video is to replace video {video.replaces_id}: change or replace that one."
+        )
 
 
 def rename(tenant_id: int, video_id: int, title: str) -> bool:
@@ -152,6 +231,7 @@ def rename(tenant_id: int, video_id: int, title: str) -> bool:
         video = repositories_video.lock_video(tenant_id, video_id)
         if video is None:
             return False
+        _check_own_place(video)
         if not VideoStatus(video.status).terminal:
             raise JobStateError("video_not_ended", "The video is being prepared: change its title when that has ended.")
         if title == video.title:

@@ -35,6 +35,10 @@ class ClaimedVideo:
     title: str
     source: str
     """The name of the uploaded file in the storage."""
+    replaces_id: int | None = None
+    """The video whose place this one takes when it is READY."""
+    created_by_id: int | None = None
+    """The account that uploaded it."""
 
     @property
     def job_type(self) -> str:
@@ -46,7 +50,7 @@ class ClaimedVideo:
 
     @property
     def shown(self) -> dict[str, Any]:
-        return shown_data(self.title)
+        return shown_data(self.title, self.replaces_id)
 
     @property
     def folder(self) -> str:
@@ -77,17 +81,19 @@ def video_folder(tenant_id: int, video_id: int) -> str:
     return f"{MADE_FOLDER}/{tenant_id}/{video_id}"
 
 
-def shown_data(title: str) -> dict[str, Any]:
-    return {"job_type": VIDEO_ENCODING, "title": title}
+def shown_data(title: str, replaces_id: int | None = None) -> dict[str, Any]:
+    """Return the data that each record of a video has. `replaces_id` is the video whose place it takes or has taken."""
+    return {"job_type": VIDEO_ENCODING, "title": title} | ({"replaces": replaces_id} if replaces_id else {})
 
 
-def deleted_data(title: str) -> dict[str, Any]:
-    """Return the data of the last record of a deleted video.
+def deleted_data(title: str, replaces_id: int | None = None, replaced_by_id: int | None = None) -> dict[str, Any]:
+    """Return the data of the last record of a deleted video. `replaced_by_id` is the video that has taken its place.
 
     The record has the status CANCELLED and the number of an attempt that never runs.
     """
-    return shown_data(title) | {"deleted": True}
+    replaced_by = {"replaced_by": replaced_by_id} if replaced_by_id else {}
+    return shown_data(title, replaces_id) | {"deleted": True} | replaced_by
 
 
-def ready_data(title: str, hls_path: str, duration: float | None) -> dict[str, Any]:
-    return shown_data(title) | {"hls_path": hls_path, "duration": duration}
+def ready_data(title: str, hls_path: str, duration: float | None, replaces_id: int | None = None) -> dict[str, Any]:
+    return shown_data(title, replaces_id) | {"hls_path": hls_path, "duration": duration}

@@ -39,6 +39,7 @@ class Event(StrEnum):
     OTHER_TENANT_REFUSED = "other_tenant_refused"
     PERSONAL_DATA_READ = "personal_data_read"
     VIDEO_DELETED = "video_deleted"
+    VIDEO_REPLACEMENT_BEGUN = "video_replacement_begun"
     LECTURE_DELETED = "lecture_deleted"
     LESSON_DELETED = "lesson_deleted"
     ENROLMENT_DELETED = "enrolment_deleted"

@@ -48,7 +48,8 @@ MAY_NAME_ANOTHER_TENANTS = {status.HTTP_400_BAD_REQUEST, status.HTTP_403_FORBIDD
 class ApiError(exceptions.APIException):
     """An error with its own status, code and sentence.
 
-    `fields` has the wrong fields of the form, each with its sentences. `wait` is the `Retry-After` in seconds.
+    `fields` has the wrong fields of the form, each with its sentences. `wait` is the `Retry-After` in seconds. The
+    answer has the further fields `more`.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class ApiError(exceptions.APIException):
         fields: dict[str, list[str]] | None = None,
         *,
         wait: int | None = None,
+        more: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message, code)
         self.status_code = http_status
         self.fields = fields
         self.wait = wait
+        self.more = more or {}
 
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -135,6 +138,7 @@ def _body(error: exceptions.APIException) -> dict[str, Any]:
         return {"code": "invalid", "message": message, "fields": fields}
     codes = error.get_codes()
     body: dict[str, Any] = {"code": codes if isinstance(codes, str) else "invalid", "message": str(error.detail)}
+    body |= getattr(error, "more", {})
     of_form = getattr(error, "fields", None)
     return {**body, "fields": of_form} if of_form else body
 

@@ -30,13 +30,14 @@ IN_PATHS = {
 """Names of ids in the paths of URLs, each with its model and the model's field."""
 
 IN_REQUESTS = {
-    "student": "students.Student",
-    "students": "students.Student",
-    "lecture": "lectures.Lecture",
-    "session": "lectures.Session",
-    "user": "core.User",
+    "student": ("student", "students.Student"),
+    "students": ("student", "students.Student"),
+    "lecture": ("lecture", "lectures.Lecture"),
+    "session": ("session", "lectures.Session"),
+    "replaces": ("video", "video.Video"),
+    "user": ("user", "core.User"),
 }
-"""Names of ids in bodies and filters, each with the model whose primary key it is."""
+"""Names of ids in bodies and filters. Each has its kind in the audit log, and the model whose primary key it is."""
 
 _Named = tuple[str, str, str, list[object]]
 """Ids of one kind: the kind's name in the audit log, the model, the model's field, and the ids."""
@@ -99,9 +100,9 @@ def _named(request: Request, in_path: dict[str, Any]) -> Iterator[_Named]:
 
 
 def _named_by_keys(given: object) -> Iterator[_Named]:
-    for name, model in IN_REQUESTS.items():
+    for name, (kind, model) in IN_REQUESTS.items():
         if isinstance(given, dict) and (ids := _ids(given.get(name))):
-            yield name.removesuffix("s"), model, "pk", ids
+            yield kind, model, "pk", ids
 
 
 def _ids(value: object) -> list[object]:

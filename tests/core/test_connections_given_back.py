@@ -23,7 +23,7 @@ from apps.core.models import Tenant
 from apps.domains.ai.models import AIJob
 from apps.domains.lectures.models import Lecture
 from apps.support.video.models import Video
-from apps.support.video.views import video_views
+from apps.support.video.views import new_videos
 from realtime.outbox import outbox
 from realtime.publish import Publisher
 from tests.core.conftest import Asks
@@ -139,7 +139,7 @@ def test_an_upload_whose_lesson_is_deleted_meanwhile(
 ) -> None:
     """If the lesson is deleted at the last moment, only the database notices, at the end of the transaction."""
     lesson = lecture.sessions.create(tenant=tenant, title="1")
-    monkeypatch.setattr(video_views, "lesson_of", lambda *_: lesson.delete() and 999_999_999)
+    monkeypatch.setattr(new_videos, "lesson_of", lambda *_: lesson.delete() and 999_999_999)
     file = ContentFile(b"video", "video.mp4")
     answer = client.post("/media/videos/", {"file": file, "title": "v", "session": lesson.pk})
     assert (answer.status_code, answer.json()["code"]) == (409, "deleted_meanwhile")

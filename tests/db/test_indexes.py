@@ -28,6 +28,7 @@ INDEXES = {
     "idx_video_tenant_status": ("video", "", "(tenant_id, status)", ""),
     "idx_video_announced": ("video", "", "(created_at)", "uploaded_at IS NULL"),
     "idx_video_files_due": ("video", "", "(files_due_at)", "files_due_at IS NOT NULL"),
+    "idx_video_replaces": ("video", "", "(replaces_id)", "replaces_id IS NOT NULL"),
     "idx_login_session_expires": ("login_session", "", "(expires_at)", ""),
     "idx_video_session_status": ("video", "", "(session_id, status)", ""),
     "idx_outbox_revocations": ("realtime_outbox", "", "(sent_at)", "revocation"),

@@ -27,7 +27,7 @@ OF_NO_STATE = {"pk", "tenant_id", "job_id", "updated_at", "payload"}
 """Columns that are not checked: ids, `updated_at` (it only orders records), and `payload`. Of the payload, a record
 contains only the file name, which never changes."""
 PUBLISHED = {"status", "attempt", "error", "finished_at", "job_type", "result"} | {
-    "title", "hls_path", "duration", "uploaded_at", "deleted_at",
+    "title", "hls_path", "duration", "uploaded_at", "deleted_at", "replaces_id", "replaced_by_id",
 }  # fmt: skip
 TABLES = "aijob|aijob_result|video"
 WRITES = {

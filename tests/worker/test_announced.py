@@ -22,7 +22,7 @@ from apps.core.tokens import Caller
 from apps.domains.lectures.models import Session
 from apps.support.video.models import Video
 from apps.support.video.services.files import ADDRESS_EXPIRED, ANNOUNCED_KEPT, DELETED_KEPT
-from apps.support.video.views.video_views import expect_upload
+from apps.support.video.views.new_videos import expect_upload
 from apps.worker.video_worker.encoding import HANDLERS
 
 LIMIT = 1_000
@@ -50,8 +50,8 @@ def somebody(lesson: Session) -> Caller:
 
 
 def announce(caller: Caller, lesson: Session, size: int = 100) -> Video:
-    answer = expect_upload(caller, {"title": "Video", "session": lesson.pk, "file_name": "a.mp4", "size": size})
-    return Video.objects.get(pk=answer.data["id"])
+    made = expect_upload(caller, {"title": "Video", "session": lesson.pk, "file_name": "a.mp4", "size": size})
+    return Video.objects.get(pk=made.video_id)
 
 
 def of_age(video: Video, age: timedelta) -> None:

@@ -34,8 +34,8 @@ from apps.support.video.playback import FILES, Playable, PlaybackError, playback
 from apps.support.video.serializers import VideoSerializer
 from apps.support.video.services import files
 from apps.support.video.services.files import keep_files, shown_name, source_name, sweep_discarded
-from apps.support.video.views import video_views
-from apps.support.video.views.video_views import take_upload
+from apps.support.video.views import new_videos
+from apps.support.video.views.new_videos import take_upload
 from apps.worker.handlers import JobProgress
 from apps.worker.store import find_row
 from apps.worker.video_worker import encoding
@@ -309,7 +309,7 @@ def test_if_the_lesson_is_deleted_while_a_video_is_stored_the_answer_says_so_and
         lesson.lecture.delete()
         return source_name(tenant_id)
 
-    monkeypatch.setattr(video_views, "source_name", deleted_meanwhile)
+    monkeypatch.setattr(new_videos, "source_name", deleted_meanwhile)
     with pytest.raises(ApiError) as refused:
         take_upload(caller, {"title": "Another", "file": ContentFile(b"video", name="a.mp4")} | where)
     code = "lesson_gone" if place == "session" else "lecture_gone"

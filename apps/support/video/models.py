@@ -44,6 +44,27 @@ class Video(models.Model):
     files_due_at = models.DateTimeField(
         null=True, help_text="When a worker may delete files that the video no longer needs."
     )
+    replaces = models.ForeignKey(
+        "self",
+        models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="The video whose place this one takes when it is READY, or has taken. Its row may be gone.",
+    )
+    replaced_by = models.ForeignKey(
+        "self",
+        models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="The video that has taken the place of this one, which was deleted then.",
+    )
+    listed_at = models.DateTimeField(
+        null=True, help_text="Its place in lists, if it has taken that of an older video. Otherwise `created_at` is it."
+    )
 
     class Meta:
         db_table = "video"
@@ -57,6 +78,7 @@ class Video(models.Model):
             models.Index(
                 fields=["files_due_at"], condition=models.Q(files_due_at__isnull=False), name="idx_video_files_due"
             ),
+            models.Index(fields=["replaces"], condition=models.Q(replaces__isnull=False), name="idx_video_replaces"),
         ]
 
     def __str__(self) -> str:

@@ -1,7 +1,9 @@
 """The representations of videos in the API, and the forms for new ones."""
 
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 
 from academy.domain.videos import made_attempt
@@ -12,6 +14,12 @@ from apps.support.video.playback import Playable, playback_address
 class VideoSerializer(serializers.ModelSerializer[Video]):
     session_title = serializers.CharField(source="session.title")
     lecture_id = serializers.IntegerField(source="session.lecture_id")
+    replaces_id = serializers.IntegerField(
+        allow_null=True, help_text="The video whose place this one takes when it is READY, or has taken."
+    )
+    listed_at = serializers.SerializerMethodField(
+        help_text="Orders the lists: when this video, or the first one in its place, was created."
+    )
     error_code = serializers.SerializerMethodField()
     error_reason = serializers.SerializerMethodField()
     hls_url = serializers.SerializerMethodField(help_text="Valid for six hours.")
@@ -38,7 +46,12 @@ class VideoSerializer(serializers.ModelSerializer[Video]):
             "created_at",
             "uploaded_at",
             "finished_at",
+            "replaces_id",
+            "listed_at",
         )
+
+    def get_listed_at(self, video: Video) -> datetime:
+        return timezone.localtime(video.listed_at or video.created_at)
 
     def get_error_code(self, video: Video) -> str | None:
         return str(video.error["code"]) if video.error else None
@@ -67,15 +80,24 @@ class RenameForm(serializers.Serializer[Any]):
 
 
 class VideoForm(serializers.Serializer[Any]):
-    """A new video for a lesson (`session`), or for a new lesson of a `lecture`."""
+    """A new video for a lesson (`session`), or for a new lesson of a `lecture`, or in place of a video (`replaces`).
 
-    title = serializers.CharField(max_length=100)
+    A video that replaces another takes over its title, so the form has none then.
+    """
+
+    title = serializers.CharField(max_length=100, required=False)
     session = serializers.IntegerField(min_value=1, required=False)
     lecture = serializers.IntegerField(min_value=1, required=False)
+    replaces = serializers.IntegerField(min_value=1, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if ("session" in attrs) == ("lecture" in attrs):
-            raise serializers.ValidationError({"session": ["Name the lesson (session) or the lecture, one of them."]})
+        if len(attrs.keys() & {"session", "lecture", "replaces"}) != 1:
+            sentence = "Name the lesson (session), the lecture, or the video to replace (replaces), one of them."
+            raise serializers.ValidationError({"session": [sentence]})
+        if "replaces" in attrs and "title" in attrs:
+            raise serializers.ValidationError({"title": ["A video that replaces another keeps the title of that one."]})
+        if "replaces" not in attrs and "title" not in attrs:
+            raise serializers.ValidationError({"title": [self.fields["title"].error_messages["required"]]})
         return attrs
 
 

@@ -9,6 +9,7 @@ from academy.adapters.db.django import repositories_video
 from academy.adapters.storage.folders import drop_folder
 from academy.domain.jobs import AttemptSupersededError, ClaimRefusal
 from academy.domain.videos import ClaimedVideo, video_topic
+from apps.support.video.services.finishing import finish_video
 from apps.worker.store import Message, read_message
 
 
@@ -37,7 +38,7 @@ class Videos:
 
     def finish(self, job: ClaimedVideo, result: dict[str, Any]) -> None:
         try:
-            videos.finish(job, **result)
+            finish_video(job, **result)
         except AttemptSupersededError:
             drop_folder(job.folder)  # the attempt was cancelled or superseded while its last files were stored
             raise

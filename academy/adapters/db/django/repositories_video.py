@@ -25,10 +25,16 @@ from academy.domain.videos import (
 from apps.support.video.models import UNFINISHED, Video
 from realtime.records.source import TopicState
 
+VideoRow = Video
+"""The type of the rows, for code that may not import models."""
+MOST_REPLACEMENTS = 20
+"""How many replacements of one video after the other are followed to the newest one."""
+
 
 def videos_of(tenant_id: int) -> QuerySet[Video]:
-    """Return a tenant's videos with their lessons, newest first."""
-    return _present(tenant_id).select_related("session").order_by("-created_at", "-id")
+    """Return a tenant's videos with their lessons, newest first. A video that replaced another has its place."""
+    place = Coalesce("listed_at", "created_at").desc()
+    return _present(tenant_id).select_related("session").order_by(place, "-id")
 
 
 def videos_watched_by(tenant_id: int, user_id: int) -> QuerySet[Video]:
@@ -60,6 +66,43 @@ def status_of_video(tenant_id: int, video_id: int) -> str | None:
 def lock_video(tenant_id: int, video_id: int) -> Video | None:
     """Lock the video until the transaction ends, and return it. Return None if there is no such video."""
     return _present(tenant_id).select_for_update().filter(pk=video_id).first()
+
+
+def find_video(tenant_id: int, video_id: int) -> Video | None:
+    return _present(tenant_id).filter(pk=video_id).first()
+
+
+def lock_replacement(tenant_id: int, video_id: int) -> Video | None:
+    """Lock the video that is to replace this one, until the transaction ends. Return None if there is none.
+
+    Lock the video itself before: two transactions that lock both then do so in the same order.
+    """
+    return _replacements(tenant_id, video_id).select_for_update().first()
+
+
+def find_replacement(tenant_id: int, video_id: int) -> Video | None:
+    """Return the video that is to replace this one, or None."""
+    return _replacements(tenant_id, video_id).first()
+
+
+def _replacements(tenant_id: int, video_id: int) -> QuerySet[Video]:
+    return _present(tenant_id).filter(replaces=video_id).exclude(status=VideoStatus.READY)
+
+
+def video_in_place_of(tenant_id: int, video_id: int) -> int | None:
+    """Return the id of the video that has replaced this one, or that has replaced its replacement, and so on.
+
+    Return None if no video has replaced it, or if the last one was deleted. The rows of those between are kept for some
+    days only, so after that only the first step is known.
+    """
+    for _ in range(MOST_REPLACEMENTS):
+        after = rows_of(tenant_id, Video).filter(replaces=video_id, listed_at__isnull=False).first()
+        if after is None:
+            return None
+        if after.deleted_at is None:
+            return after.pk
+        video_id = after.pk
+    return None
 
 
 def new_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
@@ -191,17 +234,25 @@ def tenant_of_video(video_id: int) -> int | None:
 def state_of(video: Video) -> TopicState:
     """Return the state that the record of a video shows, without progress."""
     if video.deleted_at is not None:
-        data = deleted_data(video.title)
+        data = deleted_data(video.title, video.replaces_id, video.replaced_by_id)
     elif video.status == VideoStatus.READY:
-        data = ready_data(video.title, video.hls_path, video.duration)
+        data = ready_data(video.title, video.hls_path, video.duration, video.replaces_id)
     else:
-        data = shown_data(video.title)
+        data = shown_data(video.title, video.replaces_id)
     since = (video.finished_at or video.updated_at).timestamp()
     return TopicState(video.tenant_id, video_topic(video.pk), video.attempt, video.status, since, data, video.error)
 
 
 def claimed(video: Video) -> ClaimedVideo:
-    return ClaimedVideo(video.tenant_id, video.pk, video.attempt, video.title, video.source)
+    return ClaimedVideo(
+        video.tenant_id,
+        video.pk,
+        video.attempt,
+        video.title,
+        video.source,
+        replaces_id=video.replaces_id,
+        created_by_id=video.created_by_id,
+    )
 
 
 def row_of(video: ClaimedVideo) -> QuerySet[Video]:

@@ -3,6 +3,7 @@
 from academy import videos
 from academy.domain.jobs import ClaimRefusal
 from academy.domain.videos import ClaimedVideo
+from apps.support.video.services.finishing import finish_video
 
 
 def mark_processing(tenant_id: int, video_id: int, *, lease_alive: bool) -> ClaimedVideo | ClaimRefusal:
@@ -12,7 +13,7 @@ def mark_processing(tenant_id: int, video_id: int, *, lease_alive: bool) -> Clai
 
 def complete_video(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> None:
     """Make a claimed video READY, with its playlist at `hls_path`. Raises AttemptSupersededError for an old attempt."""
-    videos.finish(video, hls_path=hls_path, duration=duration, made_bytes=made_bytes)
+    finish_video(video, hls_path=hls_path, duration=duration, made_bytes=made_bytes)
 
 
 def fail_video(video: ClaimedVideo, code: str, message: str) -> None:

@@ -1,16 +1,14 @@
 """Views of videos in the database: list, detail, upload, retry, cancel, delete. Progress is pushed to clients."""
 
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from django.conf import settings
-from django.core.files.base import File
 from django.core.files.storage import default_storage
-from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
-from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
 from rest_framework.parsers import MultiPartParser
@@ -18,12 +16,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from academy import quotas, videos
-from academy.adapters.db.django import repositories_lectures, repositories_video
-from academy.adapters.storage.presigned import CONTENT_TYPE, presigned_upload
+from academy import videos
+from academy.adapters.db.django import repositories_video
 from academy.domain.jobs import JobStateError
 from academy.domain.roles import EVERYONE, FACULTY
-from academy.domain.videos import VideoStatus
+from academy.domain.videos import VideoStatus, video_topic
 from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
@@ -34,7 +31,7 @@ from apps.core.query_params import number_param
 from apps.core.tokens import Caller
 from apps.support.video.models import Video
 from apps.support.video.serializers import PresignedForm, RenameForm, UploadForm, VideoSerializer
-from apps.support.video.services.files import shown_name, source_name
+from apps.support.video.views.new_videos import audit_replacement, check_size, expect_upload, take_upload
 from config.form_size import FORM_BYTES
 
 
@@ -45,6 +42,8 @@ class VideoListView(ListAPIView[Video]):
 
     `POST` creates a video. A multipart form contains the `file` itself. JSON announces a file with `file_name` and
     `size`: the answer says in `upload` where to send the file. After that, `POST …/{id}/uploaded/` begins the encoding.
+
+    With `replaces`, the new video takes the place of another one when it is READY. Until then that one stays as it is.
     """
 
     roles = {"GET": EVERYONE, "POST": FACULTY}  # noqa: RUF012 - read only
@@ -80,14 +79,19 @@ class VideoListView(ListAPIView[Video]):
         sent = form.validated_data
         check_size(sent["file"].size if multipart else sent["size"])
         caller = caller_of(request)
-        return take_upload(caller, sent) if multipart else expect_upload(caller, sent)
+        with conflicts():
+            made = take_upload(caller, sent) if multipart else expect_upload(caller, sent)
+        audit_replacement(request, made)
+        return made.answer
 
 
 class VideoDetailView(APIView):
     """One video. `GET` also updates the video's record in Redis, if the record was lost or is older than the row.
 
-    `PATCH` changes the title of a video that is READY, FAILED or CANCELLED. `DELETE` deletes a video in any state. A
-    worker deletes its files afterwards.
+    `PATCH` changes the title of a video that is READY, FAILED or CANCELLED. `DELETE` deletes a video in any state, with
+    the one that is to replace it. A worker deletes their files afterwards.
+
+    For a video that was replaced, the answer is 404 `video_replaced`, and `replaced_by` is the video in its place.
     """
 
     roles = {"GET": EVERYONE, "PATCH": FACULTY, "DELETE": FACULTY}  # noqa: RUF012 - read only
@@ -109,9 +113,11 @@ class VideoDetailView(APIView):
 
     @extend_schema(responses={204: None}, parameters=[OpenApiParameter("video_id", int, "path")])
     def delete(self, request: Request, video_id: int) -> Response:
-        if not videos.delete(caller_of(request).tenant_id, video_id):
-            raise NotFound("There is no such video.")
-        audit_as(request, Event.VIDEO_DELETED, subject=f"video:{video_id}")
+        deleted = videos.delete(caller_of(request).tenant_id, video_id)
+        if not deleted:
+            raise no_such_video(caller_of(request), video_id)
+        for one in deleted:
+            audit_as(request, Event.VIDEO_DELETED, subject=video_topic(one))
         return Response(status=204)
 
 
@@ -162,101 +168,32 @@ def visible_videos(caller: Caller) -> QuerySet[Video]:
 
 
 def find_video(request: Request, video_id: int) -> Video:
-    video = visible_videos(caller_of(request)).filter(pk=video_id).first()
+    caller = caller_of(request)
+    video = visible_videos(caller).filter(pk=video_id).first()
     if video is None:
-        raise NotFound("There is no such video.")
+        raise no_such_video(caller, video_id)
     return video
 
 
-def shown(caller: Caller, video_id: int) -> dict[str, Any]:
-    video = repositories_video.videos_of(caller.tenant_id).filter(pk=video_id).first()
-    if video is None:  # it was deleted during this request
-        raise NotFound("There is no such video.")
-    return dict(VideoSerializer(video).data)
-
-
-def check_size(size: int) -> None:
-    if size == 0:
-        raise ApiError(400, "empty_file", "The file is empty: choose the video again.")
-    if size > settings.MAX_VIDEO_BYTES:
-        most = settings.MAX_VIDEO_BYTES // 1_000_000
-        raise ApiError(413, "too_large", f"The video is larger than {most} MB: export it with a lower quality.")
-
-
-def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
-    file = cast("File[bytes]", sent["file"])
-    check_place(caller.tenant_id, sent)
-    quotas.check_before(caller.tenant_id, adds_bytes=file.size, encodes=True)
-    file.content_type = CONTENT_TYPE  # type: ignore[attr-defined]  # else a bucket keeps the type that was sent
-    stored = default_storage.save(source_name(caller.tenant_id), file)
-    try:
-        with transaction.atomic():
-            video_id = videos.submit(
-                caller.tenant_id,
-                lesson_of(caller.tenant_id, sent),
-                title=sent["title"],
-                file_name=shown_name(file.name or ""),
-                source=stored,
-                size=file.size,
-                created_by_id=caller.user_id,
-            )
-    except Exception:
-        default_storage.delete(stored)
-        raise
-    return Response(shown(caller, video_id), status=202)
-
-
-def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
-    name = source_name(caller.tenant_id)
-    upload = presigned_upload(name, sent["size"])
-    if upload is None:
-        raise ApiError(
-            409, "no_presigned_upload", "Files are kept in a folder of this server: send the file as multipart instead."
-        )
-    check_place(caller.tenant_id, sent)
-    quotas.check_before(caller.tenant_id, encodes=True)
-    with transaction.atomic():
-        video_id = videos.announce(
-            caller.tenant_id,
-            lesson_of(caller.tenant_id, sent),
-            title=sent["title"],
-            file_name=shown_name(sent["file_name"]),
-            source=name,
-            size=sent["size"],
-            created_by_id=caller.user_id,
-        )
-        quotas.check_announced(caller.tenant_id, caller.user_id)
-    return Response({**shown(caller, video_id), "upload": upload}, status=201)
-
-
-def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
-    """Raise ValidationError if the lesson or lecture does not exist. Call this before a large file is stored."""
-    if "session" in sent and not repositories_lectures.session_exists(tenant_id, sent["session"]):
-        raise serializers.ValidationError({"session": ["There is no such lesson."]})
-    if "lecture" in sent and repositories_lectures.find_lecture(tenant_id, sent["lecture"]) is None:
-        raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
-
-
-def lesson_of(tenant_id: int, sent: dict[str, Any]) -> int:
-    """Return the id of a new video's lesson. If the form names a lecture, add a lesson to that lecture.
-
-    Call this in the transaction that creates the video. Raises ApiError if the lesson or lecture was deleted after
-    `check_place`, for instance while the file was being stored.
-    """
-    if "session" in sent:
-        if not repositories_lectures.lock_session(tenant_id, sent["session"]):
-            raise ApiError(409, "lesson_gone", "The lesson was deleted while its video arrived: choose another one.")
-        return int(sent["session"])
-    session = repositories_lectures.add_session(tenant_id, sent["lecture"], sent["title"])
-    if session is None:
-        raise ApiError(409, "lecture_gone", "The lecture was deleted while its video arrived: choose another one.")
-    return session.pk
+def no_such_video(caller: Caller, video_id: int) -> Exception:
+    """Return the error for a video that does not exist, which says whether another video has replaced it."""
+    new_id = repositories_video.video_in_place_of(caller.tenant_id, video_id)
+    if new_id is None or not visible_videos(caller).filter(pk=new_id).exists():
+        return NotFound("There is no such video.")
+    return ApiError(404, "video_replaced", f"This video was replaced by video {new_id}.", more={"replaced_by": new_id})
 
 
 def change(request: Request, video_id: int, work: Callable[[], bool]) -> Response:
-    try:
+    with conflicts():
         if not work():
-            raise NotFound("There is no such video.")
+            raise no_such_video(caller_of(request), video_id)
+    return Response(VideoSerializer(find_video(request, video_id)).data)
+
+
+@contextmanager
+def conflicts() -> Iterator[None]:
+    """Answer 409 if a video is in a state in which this cannot be done."""
+    try:
+        yield
     except JobStateError as problem:
         raise ApiError(409, problem.code, str(problem)) from None
-    return Response(VideoSerializer(find_video(request, video_id)).data)

@@ -1,0 +1,24 @@
+"""Makes a video READY, and writes into the audit log which video it has replaced."""
+
+from typing import Any
+
+from academy import videos
+from academy.domain.videos import ClaimedVideo, video_topic
+from apps.core.audit import Event, audit
+
+
+def finish_video(video: ClaimedVideo, **result: Any) -> None:
+    """Make a claimed video READY, with the `result` that `academy.videos.finish` takes.
+
+    If it replaces another video, that one is deleted, in the name of the person who has uploaded this one. Raises
+    AttemptSupersededError for an old attempt.
+    """
+    old_id = videos.finish(video, **result)
+    if old_id is not None:
+        audit(
+            Event.VIDEO_DELETED,
+            tenant=video.tenant_id,
+            user=video.created_by_id,
+            subject=video_topic(old_id),
+            replaced_by=video.video_id,
+        )
