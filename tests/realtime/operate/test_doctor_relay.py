@@ -1,4 +1,4 @@
-"""Tests of the doctor's checks of the outbox: rows that wait too long or are set aside, and failed servers."""
+"""Tests of the doctor's checks of the outbox and of the fill of Redis, also while Redis or the database fails."""
 
 import re
 from collections.abc import Callable

@@ -42,7 +42,7 @@ def status_of(tenant_id: int, topic: str = TOPIC) -> str | None:
 
 
 def note_filled() -> None:
-    """Note that Redis was filled, as a relay does."""
+    """Mark Redis as filled, as a relay does after a fill."""
     publisher = conf.publisher()
     publisher.mark_filling()
     assert publisher.mark_filled(publisher.run_id())

@@ -35,7 +35,7 @@ def source() -> ListedSource:
 async def pair(tmp_path: Path, settings: Settings, forget_clients: Callable[[], None]) -> AsyncIterator[RedisPair]:
     """Yield two masters, and an address that leads to the first.
 
-    The relay's URL for this address differs from the writer's, so the relay has its own `links.Address`.
+    The tests write through `pair.url`. The relay's URL lacks the `/0`, so the relay has its own `links.Address`.
     """
     settings.REALTIME_SOURCE = f"{__name__}.source"
     async with RedisPair(tmp_path) as pair:
@@ -135,7 +135,7 @@ async def test_a_revocation_that_went_to_the_old_master_is_written_again(
 async def test_a_look_reads_only_rows_that_were_sent_recently(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a failover, the fill of the empty Redis publishes the rows that were sent long ago. Looks need not."""
+    """The fill of a new master publishes the rows that were sent long before the failover, so looks leave them out."""
     await in_thread(Relay().round)
 
     def sent_long_ago() -> None:

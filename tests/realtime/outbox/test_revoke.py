@@ -187,7 +187,7 @@ def test_a_request_whose_revocation_could_not_be_announced_answers_503(
 
 @pytest.fixture
 def while_redis_is_asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], list[object]]:
-    """Return `watch`: it calls its argument whenever a mark is sent to Redis, and returns the list of the results."""
+    """Return `watch`. After `results = watch(look)`, each mark that is sent to Redis adds `look()` to `results`."""
 
     def watch(look: Callable[[], object]) -> list[object]:
         seen: list[object] = []

@@ -1,6 +1,6 @@
 """Tests of publishing progress: which updates are sent, which wait, and how long a Redis that hangs may delay a call.
 
-Each test runs with both publishers.
+Each test runs with `Publisher` and with `AsyncPublisher`.
 """
 
 import os

@@ -101,7 +101,7 @@ async def test_the_probe_finds_a_connection_that_looks_healthy_but_delivers_noth
     connections = watched.proxy.connections
     await watched.health.probe()
     await watched.until_received("job:missed")
-    # The hub has also replaced its link, so the next message needs no probe.
+    # After this, the hub replaces its link, so that the next message needs no probe.
     await until(lambda: watched.proxy.connections > connections)
     await until(lambda: watched.hub._reader.link.connected)
     watched.publish("job:after")
