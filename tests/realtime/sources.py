@@ -19,7 +19,7 @@ class ListedSource:
     tenant_ids: list[int] = field(default_factory=list)
     asked: int = 0
     asked_for: Sequence[int] = ()
-    """The tenants that the latest call of `unfinished` named; empty after a call of another method."""
+    """The tenants that the latest call asked about, if it was a call of `unfinished`. Otherwise empty."""
     kinds: Sequence[str] = ()
     before_answer: Callable[[], object] = lambda: None
 

@@ -1,4 +1,7 @@
-"""Tests of another Redis behind the same address: links move to it, and its offsets are not confused with old ones."""
+"""Tests of a failover, after which an address leads to another Redis.
+
+Links move to the new Redis, and its offsets are not confused with those of the old one.
+"""
 
 import asyncio
 import time
@@ -36,7 +39,7 @@ EVERYTHING = TopicFilter.of(["*"])
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let links count as old at once, so that tests need not wait."""
+    """Let an error replace even a new link, and check the server often, so that tests need not wait."""
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.05)
 
@@ -239,7 +242,7 @@ async def test_an_old_link_reconnects_to_the_present_address(
 async def test_a_feed_that_is_behind_its_mirror_is_a_new_epoch_at_the_probe_and_at_every_read(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
-    """Redis has an older state, as after restoring a machine's snapshot, without a restart or a promotion."""
+    """Redis goes back to an older state, as when its machine is restored. It is neither restarted nor promoted."""
     with Publisher.from_url(pair.master.url) as publisher, Redis.from_url(pair.master.url) as redis:
         await finish(publisher, tenant_id, *jobs("a", 5))
         await watching.until_ended(set(jobs("a", 5)))

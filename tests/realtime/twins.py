@@ -1,4 +1,4 @@
-"""Gives both publishers the same interface, so that the same tests run with both."""
+"""Gives AsyncPublisher the interface of Publisher, so that the same tests run with both."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ from realtime.publish.progress_thread import ProgressThread
 
 PATIENCE_SECONDS = 60.0
 PATIENT = Pace(patience_seconds=PATIENCE_SECONDS, overdue_seconds=PATIENCE_SECONDS)
-"""For a busy machine: tests wait for answers, and a late answer does not open the circuit."""
+"""With this pace, a publisher waits for a late answer, and its breaker stays closed: the machine may be busy."""
 NEVER_DUE = replace(PATIENT, interval_seconds=3600.0)
 """With this pace, only `close` sends waiting progress."""
 

@@ -64,7 +64,7 @@ class Academy:
         )
 
     def students(self) -> list[tuple[str, str, bool]]:
-        """Return of each student the name, the parent's phone, and whether the student is deleted."""
+        """Return a tuple for each student: the name, the parent's phone, and whether the student is deleted."""
         rows = Student.objects.filter(tenant=self.tenant).values_list("name", "parent_phone", "deleted_at")
         return sorted((name, number, deleted_at is not None) for name, number, deleted_at in rows)
 

@@ -297,7 +297,7 @@ def test_sweeping_needs_a_round_trip_for_hundreds_of_topics_and_only_the_tenants
     assert calls["cmdstat_evalsha"] == 1000
 
 
-# Unfinished topics that have no row in the database, so that nobody else would end them.
+# Unfinished topics that have no row in the database. Only the sweeper can end them.
 
 
 def test_an_unfinished_topic_whose_row_is_gone_is_ended_at_the_second_look(

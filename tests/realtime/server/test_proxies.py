@@ -1,4 +1,4 @@
-"""Tests of which peers' headers are trusted, and which address of a list is the client's."""
+"""Tests that only a trusted peer's headers are read, and that the right address in them is taken as the client's."""
 
 from typing import Any
 

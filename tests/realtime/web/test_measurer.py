@@ -1,4 +1,4 @@
-"""Tests of the figures of many tenants: what they are sorted by, how large the record is, and who may publish it."""
+"""Tests of the figures of many tenants: which tenants the record lists, how large it is, and who may publish it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tests of which pages may connect, and under which host names."""
+"""Tests of the check of a request to connect: its `Origin`, which names the page's site, and its `Host`."""
 
 import pytest
 from pytest_django.fixtures import Settings
