@@ -10,7 +10,7 @@ from realtime.records.errors import TicketError
 
 
 def access_token(**identity: Any) -> str:
-    """Return an access token for a user, such as a sign-in returns.
+    """Return an access token for a user, like the one that a sign-in returns.
 
     Your project may use a session instead, or a JWT of another service.
     """

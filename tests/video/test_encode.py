@@ -56,14 +56,14 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Encode the sample once, for tests that change none of its files."""
+    """Encode the sample once for all tests. They must not change the encoded files."""
     folder, told = tmp_path_factory.mktemp("made"), list[Encoding]()
     return Made(folder, encode(sample, folder, told.append), told)
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a video of one segment, which is larger than every file size limit in these tests."""
+    """Make a video that becomes one segment. The segment is larger than every file size limit in these tests."""
     path: Path = tmp_path_factory.mktemp("short") / "short.mp4"
     make_sample(path, 5)
     return path
@@ -225,7 +225,7 @@ def test_a_video_is_encoded_even_if_no_poster_can_be_made(
 
 
 def failing_ffmpeg(folder: Path, when: str, lines: str) -> str:
-    """Write a program that runs the given shell line if its arguments match a shell pattern, and ffmpeg otherwise."""
+    """Write a program that runs ffmpeg. If its arguments match the shell pattern `when`, it runs `lines`, which end it."""
     return write_ffmpeg(folder, f'case "$*" in {when})\n{lines}\n;; esac')
 
 

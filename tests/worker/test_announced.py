@@ -215,7 +215,10 @@ def test_a_cancelled_upload_cannot_arrive(lesson: Session, owner: Caller) -> Non
 def test_a_user_has_a_limited_number_of_addresses_at_a_time(
     lesson: Session, owner: Caller, became: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An upload address counts until it expires, even after its upload has ended, because it still accepts files."""
+    """An upload address counts until the file arrives or the address expires.
+
+    The address of a cancelled or deleted video counts until it expires, because until then the storage accepts a file.
+    """
     monkeypatch.setattr(quotas, "ANNOUNCED_PER_USER", 3)
     announced = [announce(owner, lesson, 1) for _ in range(3)]
     if became.startswith("sent"):

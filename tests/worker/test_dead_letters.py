@@ -35,7 +35,7 @@ def ids(*words: str) -> list[str]:
 
 
 def put_letter(bench: Bench, body: str, queue: str = "", **attributes: str) -> None:
-    """Put a dead letter into the queue, as another program might."""
+    """Put a message into the dead letters of a queue, as another program might. The default is the bench's queue."""
     name = f"{queue or bench.queue.name}-dead"
     sqs_client().send_message(
         QueueUrl=sqs_client().get_queue_url(QueueName=name)["QueueUrl"],

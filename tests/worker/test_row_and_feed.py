@@ -1,4 +1,4 @@
-"""Tests that a row and its record agree after any operations. If they differ, reading the row publishes its state."""
+"""Tests that a row and its record agree after any operations, and that reading a row replaces an older record."""
 
 import json
 from collections.abc import Callable

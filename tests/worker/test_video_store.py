@@ -439,7 +439,10 @@ def stored(ready: ClaimedVideo) -> ClaimedVideo:
 
 
 def change_of(video: ClaimedVideo) -> int | None:
-    """Return the number of the newest change in the record of the video's lecture, or None without a record."""
+    """Return the attempt in the record of the video's lecture, or None if there is no record.
+
+    The attempt is the number of changes of the lecture's READY videos.
+    """
     lecture_id = Session.objects.get(tenant_id=video.tenant_id).lecture_id
     record = conf.publisher().record(video.tenant_id, f"lecture:{lecture_id}")
     return json.loads(record.body)["attempt"] if record is not None else None
