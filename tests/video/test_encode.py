@@ -225,7 +225,7 @@ def test_a_video_is_encoded_even_if_no_poster_can_be_made(
 
 
 def failing_ffmpeg(folder: Path, when: str, lines: str) -> str:
-    """Write a program that runs ffmpeg. If its arguments match the shell pattern `when`, it runs `lines`, which end it."""
+    """Write a program that runs ffmpeg. If its arguments match the pattern `when`, it runs `lines`, which end it."""
     return write_ffmpeg(folder, f'case "$*" in {when})\n{lines}\n;; esac')
 
 

@@ -75,7 +75,7 @@ class Bench:
         return delivery
 
     def received_often(self, receives: int) -> Delivery:
-        """Receive the next message `receives` times, as if a worker had died after each time but the last. Return it."""
+        """Receive a message `receives` times, as if a worker had died after each time but the last. Return it."""
         delivery = self.receive()
         while delivery.receives < receives:
             self.queue.hide(delivery, 0)
