@@ -504,7 +504,7 @@ def servers_of_its_own() -> Iterator[tuple[RedisServer, RedisServer]]:
 def test_every_client_ends_with_the_records_of_a_new_client(
     servers_of_its_own: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # Let links count as old at once and be checked often, so that no example has to wait.
+    # Let an error replace even a new link, and check the server often, so that no example has to wait.
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.02)
     # Each example sets these two values. After the test, monkeypatch restores them.
