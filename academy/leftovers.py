@@ -29,7 +29,7 @@ GRACE = timedelta(hours=24)
 """How long a file is always kept: longer than the longest upload. A request body may take 6 hours, and a presigned
 address is valid for one hour."""
 WORKBOOKS_KEPT = timedelta(days=7)
-"""How long after its end a failed or cancelled import can be retried."""
+"""For how long a failed or cancelled import can be retried. Its workbook is kept for this time."""
 MOST = 1000
 """How many files and folders of one kind a sweep deletes at most for each academy. The next sweep continues."""
 FEW = 20

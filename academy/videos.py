@@ -187,9 +187,9 @@ def check_replaceable(tenant_id: int, video_id: int) -> bool:
 def replace(tenant_id: int, video_id: int) -> Place | None:
     """Return the place for a replacement of this video. Return None if there is no such video.
 
-    Call this in the transaction that inserts the replacement. The video is locked until then, so that it cannot get
-    another replacement. An earlier replacement that has failed or was cancelled is deleted. Raises JobStateError if the
-    video cannot be replaced now.
+    Call this in the transaction that inserts the replacement. The video is locked until its end, so that it cannot
+    get another replacement. An earlier replacement that has failed or was cancelled is deleted. Raises JobStateError if
+    the video cannot be replaced now.
     """
     video = repositories_video.lock_video(tenant_id, video_id)
     if video is None:

@@ -52,7 +52,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def old_redis() -> Iterator[str]:
-    """Run an old Redis, and yield its address."""
+    """Run a server that answers like an old Redis, and yield its address."""
     with _Server((HOST, 0), _Answering) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"redis://{HOST}:{server.server_address[1]}/0"

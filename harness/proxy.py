@@ -68,7 +68,7 @@ class Proxy:
         self._open.set()
 
     def half_open(self) -> None:
-        """Pass on no more bytes from the server on the connections that are open now, without closing them.
+        """Keep the connections that are open now, but pass on nothing more that the server sends on them.
 
         New connections work.
         """

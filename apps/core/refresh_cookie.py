@@ -18,7 +18,7 @@ PATH = "/api/v1/auth/"
 
 
 def cookie_name(request: Request, tenant_code: str) -> str:
-    """Return the name of an academy's cookie. The names of ticket cookies are made by the same rule."""
+    """Return the name of the cookie with an academy's refresh token."""
     return guarded_name(f"refresh_{tenant_code}", secure=request.is_secure())
 
 

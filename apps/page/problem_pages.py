@@ -52,7 +52,7 @@ PAGES: dict[str, tuple[Sentences, Sentences]] = {
         ("Something went wrong on our side", "It has been noted. Try again in a minute."),
     ),
 }
-"""The Korean and the English sentences of each page, by the code of the JSON answer."""
+"""The Korean and the English sentences of each page. The keys are the error codes of the API for the same problems."""
 
 
 def with_page(code: str, answer: Answer) -> Answer:

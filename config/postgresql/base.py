@@ -1,8 +1,8 @@
 """Checks connections before they are used, normally with one system call and no round trip.
 
-After a restart of PostgreSQL all open connections are dead. Their sockets show this: they are readable, because the
-server has closed its end. A statement is sent only if the socket is readable. Django's own check
-(`CONN_HEALTH_CHECKS`) would send one for each request.
+After a restart of PostgreSQL all open connections are dead. The socket of a dead connection is readable, because the
+server has closed its end. So only a connection with a readable socket is tested with a statement. Django's own check
+(`CONN_HEALTH_CHECKS`) would send a test statement for each request.
 """
 
 import select

@@ -132,7 +132,8 @@ class Revocations:
     def receive(self, message: bytes) -> RevocationMessage:
         """Parse and return a published revocation. Raise BadRecordError if it is not valid.
 
-        If Redis refused the mark, keep the mark in this process. Drop it when a message reports that Redis has it.
+        If the message says that Redis has not stored the revocation, keep it in `unwritten`, in this process. Remove it
+        when a later message says that Redis has stored it.
         """
         revoked = parse_revocation(message)
         if revoked.written:

@@ -251,9 +251,9 @@ class FollowedFeed:
             delay = min(2 * delay, RETRY_SECONDS[1])
 
     def _topics_besides(self) -> set[str]:
-        """Return the topics that clients named, the unfinished topics, and topics whose end may have been missed.
+        """Return the topics that clients named, and those that are unfinished for the mirror or for its clients.
 
-        The records of these topics may no longer be among those that a new client is shown.
+        They are read by name, because their records may no longer be among those that a new client is shown.
         """
         return self.broadcast.named_topics() | self.mirror.unfinished()
 

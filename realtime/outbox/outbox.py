@@ -150,7 +150,7 @@ def in_pages(rows: QuerySet[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
 def give_back_pooled_connection() -> None:
     """Give this thread's database connection back to its pool. Call this before a step that may be slow.
 
-    Do nothing inside a transaction, or if `CONN_MAX_AGE` is not 0, because each thread then keeps its connection.
+    Do nothing inside a transaction. Nor if `CONN_MAX_AGE` is not 0, because each thread then keeps its connection.
     """
     connection = transaction.get_connection()
     if connection.settings_dict["CONN_MAX_AGE"] == 0 and not connection.in_atomic_block:

@@ -50,7 +50,7 @@ class ProgressTask:
         return await self._wait(sending, patience) if sending is not None else None
 
     def discard_superseded(self, tenant_id: int, draft: Draft) -> None:
-        """Discard waiting progress that this status supersedes."""
+        """Discard the waiting progress that `draft` supersedes."""
         self._pacer.discard_superseded(tenant_id, draft)
 
     async def close(self) -> None:

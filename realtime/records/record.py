@@ -94,7 +94,7 @@ def overtakes(draft: Draft, held: Record) -> bool:
 
     That is so if the draft is terminal and `held`, of the same attempt, is not. It is also so if the draft's attempt
     is higher and the draft is not PROCESSING. PROCESSING proves nothing: the worker that claimed the job publishes
-    that status itself, with a lease that only the worker may write.
+    that status itself, and may not have done so yet.
     """
     if draft.attempt == held.attempt:
         return draft.status.terminal and not held.terminal

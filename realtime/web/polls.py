@@ -106,6 +106,9 @@ def with_polls(application: Application) -> Application:
 
 
 def admit_poll(scope: Message, ticket: Ticket, connections: Connections) -> None:
-    """Count this request as a poll if `with_polls` wraps the application. Raise RefusedError if a limit is reached."""
+    """Count this request as a poll. Raise RefusedError if a limit is reached.
+
+    Do nothing if `with_polls` does not wrap the application.
+    """
     if (poll := scope.get(_KEY)) is not None:
         poll.admit(ticket, connections)

@@ -1,4 +1,4 @@
-"""Tests that a flood of sign-ins, with or without accounts, does not affect other academies."""
+"""Tests that a flood of sign-ins to one academy does not affect other academies, whether or not its accounts exist."""
 
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor, wait

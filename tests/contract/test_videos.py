@@ -40,7 +40,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return a video whose encoding takes 30 s."""
+    """Return a video of 120 s. Its encoding takes about 30 s."""
     return sample(tmp_path_factory.mktemp("long_clip"), 120)
 
 

@@ -1,4 +1,4 @@
-"""Tests that all code reads rows through the tenant wall, except for the exceptions listed here."""
+"""Tests that code reads rows only through the tenant wall. The exceptions are listed here."""
 
 import ast
 from pathlib import Path

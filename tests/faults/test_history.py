@@ -78,7 +78,7 @@ async def faulty(template: Any) -> AsyncIterator[Faulty]:
 
 
 class Academy:
-    """The owner of one academy, who uses the API during one seed.
+    """The owner of one academy, who uses the API in one run of the schedule (each seed is one run).
 
     A request is repeated until it succeeds. Only `ticket` raises at once if its request fails.
     """

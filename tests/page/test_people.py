@@ -113,7 +113,7 @@ async def issue(page: Page, language: str = "ko") -> str:
 
 
 async def choose_a_password(theirs: Page, code: str) -> None:
-    """Choose a password after a sign-in with a code, by keyboard. The code is not accepted as the new password."""
+    """After a sign-in with a code, choose a password by keyboard. Before that, try the code, which must be refused."""
     password = theirs.get_by_label("새 비밀번호", exact=True)
     for typed in (code, CHOSEN):
         await password.fill("")

@@ -25,7 +25,7 @@ from tests.docs.pages import page
 
 
 class Proxy(Program):
-    """A proxy with the configuration that its documentation shows, except for addresses, ports, paths and one limit."""
+    """A proxy with the configuration that our documentation shows for it, except for what `_changes` replaces."""
 
     name: str
     tool: Tool

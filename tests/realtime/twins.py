@@ -51,7 +51,7 @@ class InLoop:
 
 
 Twin = Any
-"""A Publisher, or an AsyncPublisher with the same interface."""
+"""A Publisher, or an AsyncPublisher in an `InLoop`, whose methods are called without `await`."""
 MakeTwin = Callable[..., Twin]
 
 

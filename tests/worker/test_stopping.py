@@ -30,7 +30,7 @@ ROWS = 5 * CHUNK_ROWS
 
 @pytest.fixture
 def workbook(bench: Bench, settings: Settings, tmp_path: Path) -> str:
-    """Store a workbook with five chunks, let the bench import it, and return its name."""
+    """Store a workbook with five chunks, let the bench handle imports, and return the name of the workbook."""
     local = {"BACKEND": "academy.adapters.storage.backends.FolderStorage", "OPTIONS": {"location": tmp_path}}
     settings.STORAGES = {**settings.STORAGES, "default": local}
     bench.handlers[EXCEL_PARSING] = HANDLERS[EXCEL_PARSING]

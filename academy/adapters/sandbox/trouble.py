@@ -13,8 +13,8 @@ _STORAGE = {
 }
 _SYSTEM = {errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOLCK, errno.ENOBUFS, errno.EPIPE, errno.ETXTBSY}
 MACHINE = frozenset({*_FILES, *_STORAGE, *_SYSTEM})
-"""Together with `NO_SPACE`: the error numbers that are always the fault of the machine. EIO, EPERM, EINVAL and ENOMEM
-are missing, because ffmpeg also reports them for some bad files."""
+"""The error numbers that are always the fault of the machine, like those in `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM
+are not among them, because ffmpeg also reports them for some bad files."""
 
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 _NEVER = "2"

@@ -267,7 +267,7 @@ class LogoutView(APIView):
 class PasswordView(APIView):
     """Change the caller's password. All sessions of the account end. The answer has the tokens of a new session.
 
-    After a sign-in with a one-time code, the account has no password, and `old_password` is not needed.
+    `old_password` is not needed if the account has no password, as after a sign-in with a one-time code.
     """
 
     opens_before_password_change = True

@@ -1,4 +1,4 @@
-"""Tests of asking for topics by name, in a browser with a stopped clock: order, pace, and the detail endpoint."""
+"""Tests how the client asks for single topics: in which order, how fast, and when it asks the detail endpoint."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tests that the checks of a process continue after an error, and that they still end revoked connections."""
+"""Tests that a web process goes on with its regular checks after one of them failed, and ends revoked connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -208,8 +208,8 @@ def change_password(user: User, password_hash: str) -> bool:
         if not same.exists():
             return False
         user.password, user.must_change_password = password_hash, False
-        # A trigger ends and revokes each session. Revoking only the user would not be enough: a ticket is revoked with
-        # its user only if it was issued before the revocation, and the two times may be from different clocks.
+        # A trigger ends and revokes each session. Revoking only the user would not be enough: that revokes the tickets
+        # that were issued before, and an old ticket may seem newer, because the times may be from different clocks.
         user.save(update_fields=["password", "must_change_password"])
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)

@@ -1,4 +1,4 @@
-"""The hooks of React, in a browser, with a feed that the test controls."""
+"""Tests the React hooks of the client, in a browser, with a feed that the test controls."""
 
 from collections.abc import Callable
 
