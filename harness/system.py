@@ -234,6 +234,18 @@ class System:
             for key in redis.scan_iter("*sign-in:*", count=1000):
                 redis.delete(key)
 
+    async def until_idle(self) -> None:
+        """Wait until all imports and exports have ended.
+
+        Tests that share this system may leave some behind, which change the students and the feed. Call this before
+        counting students, or before requiring that nothing is published.
+        """
+        unfinished = """
+            SELECT count(*) FROM aijob
+            WHERE status IN ('PENDING', 'PROCESSING') AND job_type IN ('excel_parsing', 'student_export')
+        """
+        await eventually(lambda: self.query(unfinished) == [(0,)], 2 * PATIENCE_SECONDS, "the end of earlier jobs")
+
     def forget_tokens(self) -> None:
         """Let the next clients sign in again, because a test has revoked the shared tokens."""
         self._tokens.clear()
@@ -261,6 +273,21 @@ class System:
     def managed(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a `manage.py` command that may fail. `stdout` has its output and its errors."""
         return forked.run([sys.executable, "manage.py", *words], {**self.environment, **environment})
+
+    def add_academy(self, students: int = 0) -> str:
+        """Add an academy that no other test uses, with an account `owner` and some students. Return its code."""
+        code = f"academy-{next(_numbers)}"
+        self.shell(
+            "from academy.adapters.db.django import repositories_core, repositories_students\n"
+            "from academy.domain.roles import Role; from academy.domain.student_rows import StudentRow\n"
+            "from django.contrib.auth.hashers import make_password\n"
+            f"tenant, hashed = repositories_core.create_tenant('{code}', 'An academy'), make_password('{PASSWORD}')\n"
+            "repositories_core.create_account(tenant, 'owner', 'The owner', Role.OWNER, hashed)\n"
+            f"for number in range({students}):\n"
+            "    row = StudentRow(number, f'Student {number}', f'0100000{number:04d}', '', '', '')\n"
+            "    repositories_students.create_student(tenant.pk, row, f'student-{number}', hashed)\n"
+        )
+        return code
 
     def ticket_key(self) -> bytes:
         """Return the key with which this product signs tickets, for tests that forge some."""

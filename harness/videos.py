@@ -7,7 +7,7 @@ import httpx
 
 from academy.adapters.video.ffmpeg import ffmpeg_program
 from academy.adapters.video.sample import make_sample
-from harness.system import lecture_with_title
+from harness.system import System, lecture_with_title
 
 SLOW_PACE = 4
 
@@ -51,6 +51,16 @@ async def upload(
 ) -> httpx.Response:
     data = {"title": "수업", "lecture": await lecture_of(client)} | fields
     return await client.post("/media/videos/", data=data, files={"file": (name, content)})
+
+
+async def cancel_unfinished(system: System) -> None:
+    """Cancel the videos that other tests have left, so that the next video worker begins with those of this test."""
+    for academy in ("hanbit", "saebom"):
+        async with system.client(academy) as client:
+            for status in ("PENDING", "PROCESSING"):
+                found = (await client.get("/media/videos/", params={"status": status, "page_size": 200})).json()
+                for video in found["results"]:
+                    await client.post(f"/media/videos/{video['id']}/cancel/")
 
 
 async def uploaded(client: httpx.AsyncClient, content: bytes) -> int:

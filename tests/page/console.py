@@ -1,6 +1,8 @@
 """What the tests of the page's views share: pages that are signed in, and records that are published for them."""
 
+import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
@@ -10,6 +12,10 @@ from harness.system import PASSWORD, System, tenant_of
 from realtime.publish import Publisher
 from realtime.records.record import draft_record
 from tests.page.test_imports import fill_in
+
+WITHOUT_A_ROW = re.compile(r"/api/v1/jobs/(?![0-9a-f]{8}-)[^/?]+/$")
+"""The addresses at which a page asks once, some seconds after it was loaded, for jobs that other tests have published
+without a row in the database. Jobs with a row have a UUID."""
 
 
 class Console:
@@ -39,9 +45,14 @@ class Console:
 
     def publish(self, topic: str, status: str, *, attempt: int = 1, academy: str = "hanbit", **record: Any) -> None:
         """Publish the status of a job, as a worker does."""
-        draft = draft_record(topic=topic, attempt=attempt, status=status, published_at=time.time(), **record)
+        self.publish_at_once([{"topic": topic, "status": status, "attempt": attempt, **record}], academy=academy)
+
+    def publish_at_once(self, records: Iterable[dict[str, Any]], academy: str = "hanbit") -> None:
+        """Publish the statuses of several jobs, all at the same moment."""
+        drafts = [draft_record(**({"attempt": 1, "published_at": time.time()} | record)) for record in records]
+        tenant_id = tenant_of(self._system, academy)
         with Publisher.from_url(self._system.redis.url) as publisher:
-            publisher.publish(tenant_of(self._system, academy), draft)
+            publisher.publish_many([(tenant_id, draft) for draft in drafts])
 
 
 async def is_live(page: Page) -> None:

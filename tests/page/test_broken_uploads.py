@@ -32,6 +32,7 @@ async def begin_upload(page: Page, file: Path, title: str) -> None:
             await route.continue_()
 
     await page.route("**/media/videos/", hold)
+    await expect(page.locator("#lecture option").first).to_be_attached()  # a form without lectures is not sent
     await page.set_input_files("#video-file", file)
     await page.locator("#video-title").fill(title)
     await page.get_by_role("button", name="올리기").click()

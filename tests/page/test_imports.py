@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,12 +12,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, FilePayload, Locator, Page, WebSocketRoute, expect
 
+from embedded.plan import Worker
 from harness.browser import new_context
 from harness.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 GOOD, TWINS, BAD = 4000, 40, 60
+RUN_SECONDS, PAUSE_SECONDS = 0.02, 0.18
 # Records each value of the progress bar.
 RECORD_BAR = """() => {
   window.values = [];
@@ -37,15 +40,45 @@ def workbook(name: str, *, good: int = GOOD) -> FilePayload:
 
 
 @contextmanager
-def worker_held(system: System) -> Iterator[None]:
-    """Freeze the worker, so that a running import makes no progress."""
-    pid = system.worker.pid
+def held(worker: Worker) -> Iterator[None]:
+    """Freeze a worker, so that its running jobs make no progress."""
+    pid = worker.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def worker_held(system: System) -> Iterator[None]:
+    """Freeze the worker of imports and exports."""
+    with held(system.worker):
+        yield
+
+
+@contextmanager
+def worker_slowed(system: System) -> Iterator[None]:
+    """Let the worker of imports run for only a tenth of the time.
+
+    On a busy machine a page may look at an import only once a second. At its full speed the import could begin and end
+    between two looks.
+    """
+    over = threading.Event()
+
+    def pause_often() -> None:
+        while not over.wait(RUN_SECONDS):
+            with worker_held(system):
+                over.wait(PAUSE_SECONDS)
+
+    pausing = threading.Thread(target=pause_often)
+    pausing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        pausing.join()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -99,9 +132,10 @@ async def test_the_progress_of_an_import_is_shown_in_every_browser_of_the_academ
     for page in (owner, teacher, stranger):
         await is_live(page)
     await owner.evaluate(RECORD_BAR)
-    await owner.set_input_files("#file", workbook("봄학기"))
-    bar = card(teacher, "봄학기.csv").get_by_role("progressbar")
-    await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"))
+    with worker_slowed(system):
+        await owner.set_input_files("#file", workbook("봄학기"))
+        bar = card(teacher, "봄학기.csv").get_by_role("progressbar")
+        await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"))
 
     with worker_held(system):
         before = await percent(teacher, "봄학기.csv")
@@ -124,9 +158,10 @@ async def test_the_progress_of_an_import_is_shown_in_every_browser_of_the_academ
 async def test_after_a_reload_the_bar_is_indeterminate_until_progress_arrives(sign_in: SignIn, system: System) -> None:
     page = await sign_in("saebom", "owner")
     await is_live(page)
-    await page.set_input_files("#file", workbook("여름학기"))
-    bar = card(page, "여름학기.csv").get_by_role("progressbar")
-    await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"))
+    with worker_slowed(system):
+        await page.set_input_files("#file", workbook("여름학기"))
+        bar = card(page, "여름학기.csv").get_by_role("progressbar")
+        await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"))
     answers = asyncio.Event()
 
     async def hold(socket: WebSocketRoute) -> None:

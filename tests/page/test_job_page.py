@@ -13,7 +13,7 @@ from playwright.async_api import Page, expect
 from academy.adapters.excel.sample import sample_workbook
 from harness.system import System, import_workbook
 from tests.page.console import Console, is_live, shows
-from tests.page.test_imports import BAD, workbook, worker_held
+from tests.page.test_imports import BAD, workbook, worker_held, worker_slowed
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -32,6 +32,8 @@ async def test_the_time_line_says_who_began_it_its_attempts_and_steps_and_how_it
             await shows(page, "job")
             await expect(page.locator("#job-title")).to_have_text("가을학기.xlsx")
             await is_live(page)
+    with worker_slowed(system):  # the page shows only the steps that it has seen
+        await expect(page.locator("#job-line")).to_contain_text("학생 등록 중")
     await expect(page.locator("#job-state")).to_have_text("완료")
     await expect(page.locator("#job-facts")).to_contain_text("걸린 시간")
     seen = await line(page)

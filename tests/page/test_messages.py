@@ -15,6 +15,7 @@ from playwright.async_api import Locator, Page, Route, expect
 from harness.system import System, demo_lecture
 from tests.messaging.gateway import Gateway, running_gateway
 from tests.page.console import Console, is_live, shows
+from tests.page.test_lectures import filtered
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -204,7 +205,7 @@ async def test_students_are_searched_and_picked_and_doubtful_numbers_are_named_b
     assert await sent_with(api, "{name} 축하합니다 🎉") == []
 
 
-async def test_what_is_missing_is_said_and_gets_the_focus(console: Console) -> None:
+async def test_what_is_missing_is_said_and_gets_the_focus(console: Console, api: httpx.AsyncClient) -> None:
     page = await console.open("/messages/new")
     await is_live(page)
     send, alert = page.get_by_role("button", name="문자 보내기"), page.locator("#messages form > div > .problem")
@@ -216,7 +217,7 @@ async def test_what_is_missing_is_said_and_gets_the_focus(console: Console) -> N
     await expect(alert).to_have_text("학생을 한 명 이상 골라 주십시오.")
     await expect(page.locator("#messages-search")).to_be_focused()
     await page.get_by_label("강의를 듣는 학생 모두").check()
-    await page.locator("#messages-lecture").select_option(index=1)
+    await page.locator("#messages-lecture").select_option(str((await demo_lecture(api))["id"]))
     await page.get_by_label("내용").fill("  ")
     await send.press("Enter")
     await expect(alert).to_have_text("내용을 써 주십시오.")
@@ -241,7 +242,7 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_without_a_second_mes
         return await route.abort()
 
     await page.route(f"**{API}", lose_the_first_answer)
-    await page.locator("#messages-lecture").select_option(index=1)
+    await page.locator("#messages-lecture").select_option(str((await demo_lecture(api))["id"]))
     await page.get_by_label("내용").fill(text)
     await page.get_by_role("button", name="문자 보내기").click()
     await page.get_by_role("dialog").get_by_role("button", name="보내기", exact=True).click()
@@ -263,7 +264,7 @@ async def test_two_clicks_at_once_ask_once_and_send_once(console: Console, api: 
     page = await console.open("/messages/new")
     await is_live(page)
     text = f"두 번 누름 {uuid4()}"
-    await page.locator("#messages-lecture").select_option(index=1)
+    await page.locator("#messages-lecture").select_option(str((await demo_lecture(api))["id"]))
     await page.get_by_label("내용").fill(text)
     await page.get_by_role("button", name="문자 보내기").dblclick()
     await page.get_by_role("dialog").get_by_role("button", name="보내기", exact=True).dblclick()
@@ -285,9 +286,10 @@ async def test_progress_is_live_on_every_screen_and_the_office_can_cancel(
     await expect(row(listing, text).locator(".chip")).to_have_text("대기 중")
     await row(teacher, text).get_by_role("link").click()
     await expect(chip(teacher)).to_have_text("대기 중")
+    await teacher.locator("#messages .message tbody tr").first.wait_for()  # nothing more is loaded
     for page in (listing, teacher):
         page.on("request", lambda request: asked.append(request.url))
-    with system.running_worker("messaging_worker", **worker_settings(gateway, rate=120)):
+    with system.running_worker("messaging_worker", **worker_settings(gateway, rate=60)):
         await expect(chip(teacher)).to_have_text("진행 중")
         await expect(teacher.locator("[data-outcome=sent] dd")).not_to_have_text("0")
         await expect(teacher.get_by_role("progressbar")).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"))
@@ -368,6 +370,7 @@ async def test_a_draft_survives_another_language_and_another_view_but_is_no_othe
     await is_live(page)
     await page.get_by_label("학생을 골라서").check()
     await page.get_by_label("학생 찾기").fill("김")
+    await filtered(page.locator("#messages tbody tr"), "김")
     await page.locator("#messages tbody input").first.check()
     await page.get_by_label("내용").fill("초안입니다")
     await page.get_by_role("button", name="English").click()
@@ -395,11 +398,12 @@ async def test_an_unknown_message_is_not_found(console: Console) -> None:
     await expect(page.locator("#messages .paged .problem")).to_have_text("찾을 수 없습니다.")
 
 
-async def test_nothing_is_asked_twice_on_load_and_nothing_is_polled(console: Console, api: httpx.AsyncClient) -> None:
-    lecture = await demo_lecture(api)
-    job_id = await write(api, text="조용함", lecture=lecture["id"])
-    await api.post(f"/api/v1/jobs/{job_id}/cancel/")
-    page = await console.open("/videos")
+async def test_nothing_is_asked_twice_on_load_and_nothing_is_polled(console: Console, system: System) -> None:
+    academy = system.add_academy()  # jobs of other tests would make the page ask for them, some seconds later
+    async with system.client(academy) as owner:
+        job_id = await write(owner, text="조용함", students=[await student(owner, "조용한", "01066664444")])
+        await owner.post(f"/api/v1/jobs/{job_id}/cancel/")
+    page = await console.open("/videos", academy=academy)
     await is_live(page)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
@@ -409,7 +413,7 @@ async def test_nothing_is_asked_twice_on_load_and_nothing_is_polled(console: Con
         await page.goto(console.address + path)
         await is_live(page)
         await expect(page.locator("#messages-title")).to_be_visible()
-        console.publish("quiet:2", "PROCESSING", data={"title": "조용한 일"})
+        console.publish("quiet:2", "PROCESSING", academy=academy, data={"title": "조용한 일"})
         await page.wait_for_load_state("networkidle")
         once = sorted(request for request in asked if "/realtime/ticket/" not in request)
         assert any("/api/v1/" in request for request in once)

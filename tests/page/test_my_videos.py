@@ -11,6 +11,7 @@ from embedded.plan import Worker
 from harness.system import System
 from harness.videos import sample, slow_ffmpeg, upload
 from tests.page.console import Console, is_live, shows
+from tests.page.test_imports import held
 from tests.page.test_lectures import refusals
 
 LECTURE = "중등 수학 A"
@@ -76,6 +77,7 @@ async def test_a_new_video_appears_when_it_is_ready_is_renamed_and_goes_when_it_
     for page in (student, parent):
         await is_live(page)
         await expect(film(page, DEMO_VIDEO)).to_be_visible()
+    await student.wait_for_load_state("networkidle")
     asked: list[str] = []
     student.on("request", lambda request: asked.append(request.url))
     async with system.client() as client, await system.watcher(client) as watcher:
@@ -83,8 +85,9 @@ async def test_a_new_video_appears_when_it_is_ready_is_renamed_and_goes_when_it_
         answer = await upload(client, clip, title="방금 올린 수업", lecture=str(lecture_id))
         video_id = answer.json()["id"]
         await watcher.until(lambda: watcher.records.get(f"video:{video_id}", {}).get("status") == "PROCESSING")
-        await expect(film(student, "방금 올린 수업")).to_have_count(0)
-        assert asked == []  # nothing is polled
+        with held(worker):
+            await expect(film(student, "방금 올린 수업")).to_have_count(0)
+            assert asked == []  # nothing is polled
         for page in (student, parent):
             await expect(film(page, "방금 올린 수업")).to_be_visible()
             await expect(page.locator("#my [role=status]")).to_have_text(

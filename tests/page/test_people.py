@@ -341,6 +341,7 @@ async def test_a_code_that_cannot_be_copied_is_selected(console: Console) -> Non
     await page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('refused')))")
     await press(page, "일회용 코드 발급")
     dialog, code = page.get_by_role("dialog"), await shown_code(page)
+    await expect(dialog.get_by_role("button", name="코드 복사")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(dialog.get_by_role("status").last).to_contain_text("복사하지 못했습니다")
     assert await page.evaluate("getSelection().toString()") == code

@@ -13,6 +13,7 @@ from harness.system import PASSWORD, System
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 STORED = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+TABLET = "Mozilla/5.0 (iPad; CPU OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1"
 
 
@@ -55,25 +56,25 @@ async def test_no_token_is_stored_and_a_reload_and_a_second_tab_stay_signed_in(
 
 async def test_a_device_is_listed_and_can_be_signed_out_by_keyboard(browser: Browser, system: System) -> None:
     page = await signed_in(browser, system, "staff")
-    phone = await signed_in(browser, system, "staff", user_agent=PHONE)
+    tablet = await signed_in(browser, system, "staff", user_agent=TABLET)  # other tests sign in with phones
     await page.get_by_role("button", name="내 로그인").press("Enter")
     dialog = page.get_by_role("dialog", name="내 로그인")
     rows = dialog.get_by_role("listitem")
     await expect(rows.filter(has_text="이 기기")).to_have_count(1)
-    other = rows.filter(has_text="Safari · iPhone")
+    other = rows.filter(has_text="Safari · iPad")
     await expect(other).to_have_count(1)
     await picture(page, "dialog-korean")
     await other.get_by_role("button").press("Enter")
-    await expect(dialog.get_by_role("status")).to_have_text("Safari · iPhone에서 로그아웃했습니다.")
+    await expect(dialog.get_by_role("status")).to_have_text("Safari · iPad에서 로그아웃했습니다.")
     await expect(other).to_have_count(0)
     await expect(dialog.get_by_role("heading", level=2)).to_be_focused()
-    await expect(phone.get_by_label("학원 코드")).to_be_visible()
-    await expect(phone.locator("#sign-in-problem")).to_contain_text("다시 로그인해 주십시오")
+    await expect(tablet.get_by_label("학원 코드")).to_be_visible()
+    await expect(tablet.locator("#sign-in-problem")).to_contain_text("다시 로그인해 주십시오")
     await page.keyboard.press("Escape")
     await expect(dialog).to_be_hidden()
     await expect(page.get_by_role("button", name="내 로그인")).to_be_focused()
     await live(page)
-    for one in (page, phone):
+    for one in (page, tablet):
         await one.context.close()
 
 
@@ -154,6 +155,7 @@ async def test_a_user_who_does_not_recognize_a_device_can_change_the_password_th
         "from apps.core.models import User; found = User.objects.get(tenant__code='saebom', username='teacher'); "
         f"found.set_password('{PASSWORD}'); found.save()"
     )
+    system.forget_tokens()  # the change revoked them
 
 
 async def test_a_phone_shows_the_whole_name_and_a_low_window_the_buttons_of_the_dialog(
