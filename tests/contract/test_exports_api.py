@@ -25,6 +25,7 @@ async def exported(system: System, academy: str = "hanbit", **filters: Any) -> s
 
 
 async def test_students_are_exported_downloaded_and_imported_again(system: System) -> None:
+    await system.until_idle()
     job_id = await exported(system)
     async with system.client() as client, await system.watcher(client) as watcher:
         number = (await client.get("/api/v1/students/")).json()["count"]
@@ -45,6 +46,7 @@ async def test_students_are_exported_downloaded_and_imported_again(system: Syste
 
 
 async def test_the_export_has_the_filters_of_the_list(system: System) -> None:
+    await system.until_idle()
     async with system.client() as client:
         lecture = (await demo_lecture(client))["id"]
         number = (await client.get("/api/v1/students/", params={"lecture": lecture, "search": "김"})).json()["count"]

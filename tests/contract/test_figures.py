@@ -20,6 +20,8 @@ from realtime.records.topics import STATS, TopicFilter
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WEBSOCKET = "/ws/events/"
+STEADY = 3
+"""After how many equal measurements a number is considered steady."""
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +63,18 @@ async def figures(watcher: Watcher, holds: Callable[[dict[str, Any]], bool], wha
     return latest()
 
 
+async def steady_connections(watcher: Watcher) -> int:
+    """Wait until the connections of earlier tests have ended, and return the number of those that stay."""
+    seen: list[int] = []
+    while len(seen) < STEADY or len(set(seen[-STEADY:])) > 1:
+        seen.append((await figures(watcher, lambda _: True, "figures"))["connections"]["websocket"])
+    return seen[-1]
+
+
 async def test_the_connections_of_two_web_processes_are_added_up(system: System, second: Web, watcher: Watcher) -> None:
     everything = system.ticket_of(tenant_of(system, "hanbit"))
-    before = await figures(watcher, lambda data: len(data["processes"]) >= 3, "both web processes and the worker")
-    number = before["connections"]["websocket"]
+    await figures(watcher, lambda data: len(data["processes"]) >= 3, "both web processes and the worker")
+    number = await steady_connections(watcher)
     clients = [await Watcher.connect(url(address), everything) for address in (system.address, second.address) * 2]
     data = await figures(watcher, lambda data: data["connections"]["websocket"] >= number + 4, "four more connections")
     (hanbit,) = [tenant for tenant in data["tenants"] if tenant["id"] == tenant_of(system, "hanbit")]

@@ -16,11 +16,11 @@ from websockets.exceptions import ConnectionClosed
 from embedded.plan import Web
 from harness.event_stream import EventStream
 from harness.slow_clients import narrow_socket
-from harness.system import System, running
+from harness.system import PATIENCE_SECONDS, System, running
 from harness.watcher import Watcher
 from realtime.publish import Publisher
 
-HEAD_SECONDS = 1.0
+HEAD_SECONDS = 2.0
 MEGABYTE = 1_000_000
 FLAT = 25 * MEGABYTE
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -49,7 +49,7 @@ async def talk(web: Web, first: bytes = b"") -> tuple[asyncio.StreamReader, asyn
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
     """Return everything that the server sends before it closes the connection."""
     read = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         with contextlib.suppress(ConnectionError):
             while part := await reader.read(65_536):
                 read += part
@@ -175,10 +175,10 @@ async def test_requests_share_a_connection(web: Web) -> None:
         await reader.readexactly(int(re.findall(rb"content-length: (\d+)", head.lower())[0]))
 
     reader, writer = await talk(web)
-    for _ in range(3):
+    for _ in range(4):
         writer.write(HEAD + b"\r\n")
         await answer()
-        await asyncio.sleep(HEAD_SECONDS * 0.7)  # the three pauses together exceed the limit of a head
+        await asyncio.sleep(HEAD_SECONDS * 0.3)  # the four pauses together exceed the limit of a head
     writer.write((HEAD + b"\r\n") * 3)
     for _ in range(3):
         await answer()
@@ -190,7 +190,7 @@ async def test_a_ping_gets_its_pong_and_too_many_end_the_connection(system: Syst
     async with await Watcher.connect(url, ticket) as watcher:
         await watcher.read_until("snapshot")
         for _ in range(5):
-            await asyncio.wait_for(await watcher.socket.ping(), 10)
+            await asyncio.wait_for(await watcher.socket.ping(), PATIENCE_SECONDS)
         for _ in range(100):
             with contextlib.suppress(ConnectionClosed):
                 await watcher.socket.ping()
@@ -215,7 +215,7 @@ def open_deaf_socket(web: Web, ticket: str) -> socket.socket:
 
 
 def send_for_ever(deaf: socket.socket, frame: bytes) -> None:
-    deaf.settimeout(20)
+    deaf.settimeout(PATIENCE_SECONDS)
     deaf.sendall(bytes([0x01, 0x80]) + bytes(4) if frame[0] == 0 else b"")  # `frame` continues this fragment
     while True:
         deaf.sendall(frame * 500)
@@ -235,7 +235,7 @@ async def test_endless_frames_of_a_client_that_does_not_read_use_no_memory(
         with open_deaf_socket(web, system.ticket_of(78_003)) as deaf, pytest.raises(ConnectionError):
             send_for_ever(deaf, frame)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(2 * PATIENCE_SECONDS):
         await asyncio.gather(*(asyncio.to_thread(send_until_closed) for _ in range(5)))
     assert memory(web) - before < FLAT
 

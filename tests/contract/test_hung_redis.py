@@ -1,5 +1,6 @@
 """Tests of a Redis that hangs: clients get the frame `delayed`, and no pings until Redis answers again."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -35,9 +36,14 @@ async def until(watcher: Watcher, kind: str, count: int = 1) -> list[Frame]:
     return watcher.frames[before:]
 
 
+async def all_until(watchers: list[Watcher], kind: str, count: int = 1) -> list[list[Frame]]:
+    """Read the frames of all watchers at the same time, because each has to answer its pings."""
+    return await asyncio.gather(*(until(watcher, kind, count) for watcher in watchers))
+
+
 @pytest.fixture
 def pinging(own_system: System) -> Iterator[Web]:
-    with own_system.another_web(REALTIME_PING_SECONDS="0.3") as web:
+    with own_system.another_web(REALTIME_PING_SECONDS="0.5") as web:
         yield web
 
 
@@ -53,12 +59,10 @@ async def test_while_redis_hangs_clients_get_delayed_instead_of_pings(own_system
             await EventStream.open(events_url, ticket) as stream,
         ):
             both = [watcher, stream]
-            for one in both:
-                await until(one, "ping")
+            await all_until(both, "ping")
             with hanging(own_system):
-                for one in both:
-                    await until(one, "delayed")
-                    after = await until(one, "delayed", 4)
+                await all_until(both, "delayed")
+                for after in await all_until(both, "delayed", 4):
                     assert {frame["type"] for frame in after} == {"delayed"}
                     assert [frame["seconds"] for frame in after] == sorted(frame["seconds"] for frame in after)
                 async with await Watcher.connect(socket_url, ticket) as newcomer:
@@ -68,12 +72,10 @@ async def test_while_redis_hangs_clients_get_delayed_instead_of_pings(own_system
                     pinging.address + "/api/v1/realtime/snapshot/", headers={"Authorization": f"Bearer {ticket}"}
                 )
                 assert (polled.status_code, polled.json()["code"]) == (503, "unavailable")
-            for one in both:
-                await until(one, "ping")
+            await all_until(both, "ping")
             with Publisher.from_url(own_system.redis.url) as publisher:
                 publisher.status(tenant_id=tenant_of(own_system, "hanbit"), topic="job:after", attempt=1, status="DONE")
-            for one in both:
-                (*_, last) = await until(one, "records")
+            for *_, last in await all_until(both, "records"):
                 assert [record["topic"] for record in last["records"]] == ["job:after"]
     for seen, operation in ((watcher, "pushOverWebSocket"), (stream, "pushAsEvents")):
         assert [frame["type"] for frame in seen.frames].count("welcome") == 1  # it was the same connection all the time

@@ -32,6 +32,7 @@ def workbook(*rows: tuple[object, ...]) -> bytes:
 async def test_a_workbook_that_cannot_be_read_fails_with_a_reason_and_writes_nothing(
     system: System, content: bytes, code: str
 ) -> None:
+    await system.until_idle()
     before = system.query("SELECT count(*) FROM students")
     async with system.client() as client, await system.watcher(client) as watcher:
         job_id = await import_workbook(client, content)

@@ -116,7 +116,10 @@ async def test_every_endpoint_refuses_one_job_too_many_and_writes_nothing(
 
 async def test_requests_at_the_same_time_do_not_exceed_the_quota(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(send_export(client) for _ in range(12)))
-    assert Counter(answer.status_code for answer in answers) == {202: JOBS, 429: 12 - JOBS}
+    # On a busy machine, requests that wait for too long for each other are answered with 503.
+    found = Counter(answer.status_code for answer in answers)
+    assert (found[202], found[202] + found[429] + found[503]) == (JOBS, 12)
+    assert found[429]
 
 
 async def test_a_frozen_request_delays_others_of_its_academy_only_for_seconds(

@@ -173,6 +173,7 @@ async def test_the_template_is_downloaded_and_imported_as_it_is_filled_in(system
 
 
 async def test_an_export_takes_initial_consonants_as_the_list_does(system: System) -> None:
+    await system.until_idle()
     async with system.client() as client, await system.watcher(client) as watcher:
         imported = await import_workbook(client, sample_workbook(100, seed=77))
         await watcher.until_terminal(f"job:{imported}")

@@ -30,8 +30,10 @@ ASK = "/api/v1/realtime/snapshot/"
 
 
 @pytest.fixture
-async def web(system: System) -> AsyncIterator[Web]:
-    with system.another_web(REALTIME_SLOW_SECONDS="6", REALTIME_MAX_CONNECTIONS_PER_USER=str(2 * CLIENTS)) as running:
+async def web(system: System, slow_seconds: int) -> AsyncIterator[Web]:
+    most = str(2 * CLIENTS)
+    slow = str(slow_seconds)
+    with system.another_web(REALTIME_SLOW_SECONDS=slow, REALTIME_MAX_CONNECTIONS_PER_USER=most) as running:
         yield running
 
 
@@ -64,6 +66,7 @@ async def count(web: Web, transport: str) -> float:
     return await metric(web.address, f'realtime_connections{{transport="{transport}"}}')
 
 
+@pytest.mark.parametrize("slow_seconds", [6])
 async def test_clients_that_stop_reading_use_little_memory_and_are_given_up(system: System, web: Web) -> None:
     ticket = system.ticket_of(TENANT)
     async with AsyncExitStack() as stack:
@@ -100,6 +103,7 @@ async def seen(web: Web) -> float:
     return sum(held) + await metric(web.address, 'realtime_connections_closed_total{code="4002"}')
 
 
+@pytest.mark.parametrize("slow_seconds", [600])  # no connection is given up before the last one is there
 async def test_a_user_with_too_many_unread_answers_is_told_to_wait(system: System, web: Web) -> None:
     ticket = system.ticket_of(TENANT)
     async with AsyncExitStack() as stack:

@@ -53,6 +53,7 @@ async def test_an_invalid_student_is_refused_with_one_sentence(system: System) -
 
 
 async def test_lists_have_pages(system: System) -> None:
+    await system.until_idle()
     async with system.client() as client:
         first = (await client.get("/api/v1/students/", params={"page_size": 7})).json()
         second = (await client.get(first["next"])).json()

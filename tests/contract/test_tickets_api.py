@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from harness.sign_ins import signed_in
-from harness.system import System, new_ticket, tenant_of
+from harness.system import PATIENCE_SECONDS, System, new_ticket, tenant_of
 from realtime.publish import Publisher
 
 TICKET = "/api/v1/realtime/ticket/"
@@ -92,6 +92,7 @@ async def test_the_poll_answers_with_the_json_of_a_snapshot(
     client: httpx.AsyncClient,
     publisher_of: Publisher,
 ) -> None:
+    await system.until_idle()  # each record changes the place
     tenant_id = tenant_of(system, "hanbit")
     publisher_of.status(tenant_id=tenant_id, topic="poll:a", attempt=1, status="DONE")
     async with await system.watcher(client, topics="poll:*") as watcher:
@@ -101,7 +102,7 @@ async def test_the_poll_answers_with_the_json_of_a_snapshot(
     assert polled.json() == frame
     assert polled.headers["cache-control"] == "no-store"
     publisher_of.status(tenant_id=tenant_id, topic="poll:b", attempt=1, status="DONE")
-    await asyncio.wait_for(_polled(client, "poll:b"), 20)
+    await asyncio.wait_for(_polled(client, "poll:b"), PATIENCE_SECONDS)
     later = (await client.get(SNAPSHOT, params={"topics": "poll:*", "since": frame["place"]})).json()
     assert (later["recovered"], [record["topic"] for record in later["records"]]) == (True, ["poll:b"])
 

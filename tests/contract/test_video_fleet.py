@@ -11,8 +11,13 @@ import pytest
 from redis import Redis
 
 from harness.system import System, eventually
-from harness.videos import sample, slow_ffmpeg, uploaded, write_ffmpeg
+from harness.videos import cancel_unfinished, sample, slow_ffmpeg, uploaded, write_ffmpeg
 from harness.watcher import Record, Watcher
+
+
+@pytest.fixture(autouse=True)
+async def _videos_of_earlier_tests_are_cancelled(system: System) -> None:
+    await cancel_unfinished(system)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,8 @@ async def test_two_workers_together_run_no_more_than_the_fleet_may(
             await watcher.until(lambda: [status_of(watcher, topic) for topic in topics].count("PROCESSING") == 2)
             opened.touch()  # until now no encoding could begin
             for topic in topics:
-                assert (await watcher.until_terminal(topic))["status"] == "READY"
+                end = await watcher.until_terminal(topic)
+                assert end["status"] == "READY", str(end["error"])
     assert most_at_once([record for record in watcher.history if record["topic"] in topics]) == 2
 
 

@@ -17,6 +17,7 @@ from embedded.plan import Worker
 from harness.system import System, eventually, new_ticket
 from harness.videos import lecture_of, sample, slow_ffmpeg, upload, uploaded
 from harness.watcher import Record
+from tests.page.test_imports import held
 
 PROGRESS_FIELDS = {
     "id", "status", "encoding_progress", "encoding_remaining_seconds", "encoding_step_index", "encoding_step_total",
@@ -81,7 +82,9 @@ async def test_a_video_is_watched_from_pending_to_ready_polled_meanwhile_and_pla
     system: System, worker: Worker, client: httpx.AsyncClient, clip: bytes
 ) -> None:
     async with await system.watcher(client) as watcher:
-        video_id = await uploaded(client, clip)
+        with held(worker):  # else its first record could replace the one of the upload before this is sent
+            video_id = await uploaded(client, clip)
+            await watcher.until(lambda: f"video:{video_id}" in watcher.records)
         end = await watcher.until_terminal(f"video:{video_id}")
     records = seen(watcher.history, video_id)
     assert records[0]["status"] == "PENDING"
