@@ -177,9 +177,10 @@ class UnwrittenMarks:
         self.problem = reason
 
     def _read(self, *, everything: bool) -> None:
-        """Read from the database the marks that Redis does not have yet, and keep them. Note whether that worked.
+        """Read from the database the marks that Redis does not have yet, and keep them in memory.
 
-        With `everything`, read all marks of the last `KEPT_SECONDS`.
+        With `everything`, also read the marks that Redis has received in the last `KEPT_SECONDS`. Afterwards
+        `_unreadable` says whether the read failed. If Redis accepts marks, but still lacks some, call `_leave_note`.
         """
         if self._committed is None:
             return
@@ -225,7 +226,7 @@ class UnwrittenMarks:
         return all(mark.written for mark in found)
 
     def _leave_note(self) -> None:
-        """Write a note to Redis, so that processes that start after the fault also read the database."""
+        """Write to Redis the note that makes all processes read revocations from the database, too (`NOTE_SECONDS`)."""
         try:
             self._note([self._keys.unwritten()], [1, "EX", NOTE_SECONDS])
         except ResponseError as problem:

@@ -47,7 +47,7 @@ class Broadcast:
         self._due = False
         """Whether the unsent records are to be sent as soon as the current fan-out is done."""
         self._named_records: dict[str, Record] = {}
-        """By topic, records for the snapshots that are still to be written, in case the mirror does not hold them."""
+        """By topic, records for the snapshots of a new epoch. They are used for named topics that the mirror lacks."""
         self._snapshots: dict[TopicFilter, tuple[str, int, list[Frame]]] = {}
 
     @property
@@ -91,10 +91,7 @@ class Broadcast:
         self._audiences.add(subscriber)
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Note how long the feed has been delayed (None: it is current).
-
-        Tell the clients when a delay begins or ends.
-        """
+        """Store how long the feed has been delayed (None: not delayed). Tell clients when a delay begins or ends."""
         changed = (seconds is None) != (self.delayed_seconds is None)
         self.delayed_seconds = seconds
         if not changed:
@@ -215,9 +212,9 @@ class Broadcast:
             self.flush()
 
     def _keep_named(self, records: Iterable[Record]) -> None:
-        """Keep records of named topics for snapshots that are still to be written.
+        """Keep records of named topics, in case the mirror drops them before all snapshots are written.
 
-        The records are then available even if the mirror drops them.
+        If no fan-out is under way, all snapshots have been written: drop the kept records.
         """
         if self._fan_out.busy:
             self._named_records.update(

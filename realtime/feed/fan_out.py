@@ -33,7 +33,7 @@ class FanOut:
         return bool(self._queue)
 
     def queue(self, deliver: Deliver, subscribers: Iterable[Subscriber]) -> None:
-        """Call `deliver` for each subscriber: for the first ones now, for the others in later turns of the loop."""
+        """Call `deliver` for each subscriber: for some of them now, for the rest in later turns of the event loop."""
         self._queue.append((deliver, set(subscribers)))
         self._work()
 
@@ -54,7 +54,7 @@ class FanOut:
         self._queue.clear()
 
     def _work(self) -> None:
-        """Deliver until the queue is empty, or `AT_ONCE` subscribers were served in this turn of the loop."""
+        """Deliver until the queue is empty, or `AT_ONCE` subscribers were served in this turn of the event loop."""
         if self._working:  # called from within a delivery: the loop below is running and will continue with the queue
             return
         self._working = True

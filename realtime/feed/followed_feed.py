@@ -135,10 +135,7 @@ class FollowedFeed:
             self.in_doubt_since = min(since, self.in_doubt_since or since)
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Note how long the feed has been delayed (None: it is current).
-
-        Tell the clients when a delay begins or ends.
-        """
+        """Store how long the feed has been delayed (None: not delayed). Tell clients when a delay begins or ends."""
         self.broadcast.tell_delay(seconds)
 
     def _doubt(self) -> None:
@@ -251,7 +248,7 @@ class FollowedFeed:
             delay = min(2 * delay, RETRY_SECONDS[1])
 
     def _topics_besides(self) -> set[str]:
-        """Return the topics that clients named, and those that are unfinished for the mirror or for its clients.
+        """Return the topics that clients named, and those whose end the mirror or a client may have missed.
 
         They are read by name, because their records may no longer be among those that a new client is shown.
         """
