@@ -56,7 +56,7 @@ def settings() -> Settings:
 
 
 def _forget_settings(*, setting: str, **_: object) -> None:
-    """Read the settings again after a test has overridden one of them."""
+    """Forget the settings when a test changes one of them, so that they are read again."""
     if setting.startswith(PREFIX):
         settings.cache_clear()
 
@@ -65,7 +65,10 @@ setting_changed.connect(_forget_settings)
 
 
 def required(name: str) -> str:
-    """Return the setting with this field name, which has no default. Raises ImproperlyConfigured if it is not set."""
+    """Return a setting that has no default. Raises ImproperlyConfigured if it is not set.
+
+    `name` is the setting's field in `Settings`.
+    """
     value = str(getattr(settings(), name))
     if not value:
         raise ImproperlyConfigured(f"{variable(name)} is not set; `manage.py check` says what it is for.")

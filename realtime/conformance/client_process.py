@@ -39,7 +39,7 @@ class ClientProcess:
         self._tasks: list[asyncio.Task[None]] = []
         self.states: list[StateLine] = []
         self.history: list[Record] = []
-        """All records that the client has written, in this order."""
+        """All records that the client has written, oldest first."""
         self.records: dict[str, Record] = {}
         """The last record of each topic. A record with the status UNKNOWN removes its topic."""
         self.fault: str | None = None
@@ -57,7 +57,7 @@ class ClientProcess:
         self._tasks = [asyncio.create_task(self._read_output()), asyncio.create_task(self._read_errors())]
 
     async def stop(self) -> None:
-        """Close the client's input, and end it and all processes that it has started."""
+        """End the client and all processes that it has started. Close its input first."""
         process = self._process
         if process is None:
             return

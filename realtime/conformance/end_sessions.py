@@ -1,4 +1,4 @@
-"""Sessions about ends: each close code, lost connections, and ticket calls that are refused."""
+"""Sessions about the end of connections, with each close code or without one, and about refused ticket calls."""
 
 from typing import Any
 

@@ -39,7 +39,7 @@ class Client:
             self.keep(record["topic"], record)
         if frame["type"] == "snapshot":
             self.shown |= {record["topic"] for record in frame["records"]}
-            if not frame["more"]:  # only the whole says what is absent
+            if not frame["more"]:  # before the last part, a topic may still come
                 if not frame["recovered"]:
                     self.doubtful = set(self.records) - self.shown
                 self.shown = set()
@@ -84,7 +84,7 @@ class Client:
                     socket.send(json.dumps({"type": "refresh", "ticket": self.new_ticket()["ticket"]}))
             if self.doubtful and frame["type"] in {"snapshot", "subscribed"}:
                 time.sleep(0.25)  # a server allows 10 frames a second
-                for kind in ("subscribe", "unsubscribe"):  # after the answer, ask for the next hundred
+                for kind in ("subscribe", "unsubscribe"):  # the next 100 topics follow after the answer
                     socket.send(json.dumps({"type": kind, "id": 1, "topics": sorted(self.doubtful)[:100]}))
 
     def watch(self) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""Sessions about the connection: pings, silence, a slow server, renewal, proxies that let nothing through."""
+"""Sessions about the connection: pings, silence, a slow server, new tickets, back-off, and blocked transports."""
 
 import asyncio
 

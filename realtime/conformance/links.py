@@ -44,10 +44,10 @@ class Link:
         """The place of the last frame that had one."""
         self.opened_at = time.monotonic()
         self.heard_at = self.opened_at
-        """When the last frame was sent."""
+        """When the server last sent a frame, or when the link was opened if it has sent none."""
         self.ended_at: float | None = None
         self.asked: list[str] = []
-        """The topics that the client has asked for by name, in this order."""
+        """The topics that the client has asked for by name, in the order of its questions."""
         self.answering = True
         """Whether questions by name are answered."""
         self.most_watched = len(self.watched)

@@ -9,7 +9,8 @@ PAUSE_SECONDS = 0.5
 """For how long a session checks that the client does not do what it must not do."""
 MANY = 250
 VERY_MANY = 2500
-"""So many topics that a client needs 50 frames to ask for them by name. A server accepts 10 frames a second."""
+"""A client that names 100 topics in a frame sends 50 frames for so many: 25 to subscribe, and 25 to unsubscribe.
+A server accepts 10 frames a second."""
 
 
 async def first_snapshot(session: Session) -> None:

@@ -80,7 +80,10 @@ async def output_of(command: str) -> str:
 
 
 async def ticket_of(command: str) -> str:
-    """Run the command that gets a ticket, and return the ticket. Raises CommandError if there is none."""
+    """Run the command that gets a ticket, and return the ticket.
+
+    Raises CommandError if the command fails or prints nothing.
+    """
     text = await output_of(command)
     if not text:
         raise CommandError(f"This command printed no ticket: {command}")

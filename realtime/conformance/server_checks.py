@@ -1,4 +1,4 @@
-"""The checks of a server. Each check opens connections of its own."""
+"""The checks that judge a server. Each check opens connections of its own."""
 
 from __future__ import annotations
 

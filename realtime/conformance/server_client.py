@@ -63,7 +63,7 @@ class Judged:
         self.check(came == wanted, expected, came, section)
 
     def saw(self, expected: str, came: object) -> None:
-        """Add a check that has already passed: if it had failed, an exception would have ended the session."""
+        """Add a check that has passed. If it had failed, a call before this one would have raised an exception."""
         self.checks.append(Check(expected, str(came), self._section))
 
     def address(self, channel: str) -> str:
