@@ -127,7 +127,7 @@ class Mirror:
         A snapshot that is older than this mirror changes no record.
         """
         if snapshot.epoch == self.epoch and snapshot.offset < self.offset:
-            self.has_surplus = False  # one read is enough: in a feed this busy, surplus topics leave soon
+            self.has_surplus = False  # do not read again: in a feed this busy, surplus topics leave soon
             return Change(reset=False, records=[])  # newer messages were applied during the read
         if not snapshot.whole:
             new = [record for record in snapshot.records if record.offset > self.offset]

@@ -33,7 +33,7 @@ class Listener(Protocol):
     """Receives what the pub/sub connection delivers. Called in the event loop; no method may block."""
 
     def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
-        """Handle the messages of one read, in order. Each is a pair of a tenant's id and the payload."""
+        """Handle messages that arrived together, in order. Each is a pair of a tenant's id and the payload."""
 
     def on_confirmed(self, tenant_id: int) -> None:
         """Handle the confirmation of a subscription. From now on, until `on_lost`, no message is missed."""

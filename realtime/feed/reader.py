@@ -135,7 +135,7 @@ class FeedReader:
 
         With `fresh`, open a new connection, for which the host name is resolved again. If it leads to another server
         than the existing connections, replace those. Nothing else detects this while the old server still works as a
-        master. Raise ReadOnlyError if a server is a replica, RedisError or OSError if a server cannot be asked.
+        master. Raise ReadOnlyError if a server is a replica. Raise RedisError or OSError if a server cannot be asked.
         """
         if fresh:
             history = await self._history_at_address()

@@ -270,7 +270,7 @@ class Subscriber:
     def _take_records(self) -> Iterator[bytes]:
         """Remove and yield the oldest waiting records, up to about `MAX_SNAPSHOT_BYTES`.
 
-        The size is limited because the frame holds a copy of these records.
+        The size is limited because the caller copies these records into a frame.
         """
         size = 0
         while self._pending and size < frames.MAX_SNAPSHOT_BYTES:
