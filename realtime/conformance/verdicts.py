@@ -1,4 +1,4 @@
-"""What was expected in a session, what came, and where the protocol says so."""
+"""Verdicts on clients and servers: what was expected, what came, and which section of the protocol requires it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ class Check:
 
 @dataclass
 class Verdict:
-    """The checks of one session. `timeline` says what happened; `errors` is what a client wrote to its error output."""
+    """The result of one session of a client, or of one `ServerCheck` of a server.
+
+    `timeline` says what happened. `errors` is what a client wrote to its error output.
+    """
 
     name: str
     title: str
@@ -65,7 +68,7 @@ class Verdict:
 
 
 def summarize(verdicts: list[Verdict], left_out: int) -> int:
-    """Print to the error output how many sessions passed. Return the exit code: 0 if all of them passed, else 1."""
+    """Print to the error output how many sessions or checks passed. Return the exit code: 0 if all passed, else 1."""
     failed = [verdict.name for verdict in verdicts if not verdict.ok]
     words = f"{len(verdicts) - len(failed)} of {len(verdicts)} passed"
     words += f", {left_out} not run." if left_out else "."

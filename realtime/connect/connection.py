@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 MAX_PINGS_UNANSWERED = 2
 CLOSE_SECONDS = 5.0
 SILENT_SECONDS = 5.0
-"""A connection whose peer has not answered a ping for this long may be replaced by a newer one of its user."""
+"""If the peer of a connection has not answered a ping for this long, a newer connection of its user may replace it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Health:
         look: Callable[[], Awaitable[None]] | None = None,
         read_committed: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
-        """Make an object that checks these parts.
+        """Make an object that checks the given reader, hub and connections.
 
         `look` and `read_committed` must call the methods of `revocations.unwritten` that have these names, without
         blocking the event loop. By default, the methods are called in a thread.
@@ -210,7 +210,7 @@ class Health:
     async def _require_check(self) -> None:
         """Raise FeedUnavailableError if revocations cannot be checked."""
         if not self._checked:
-            await self._check_writes()  # the first time; later `watch` does it
+            await self._check_writes()  # only the first time: after that, `watch` does it
         if self._revocations.unwritten.unreadable:
             raise FeedUnavailableError(self._revocations.unwritten.unreadable)
 
@@ -248,7 +248,7 @@ class Health:
             del self._readings[tenant_id]
 
     def on_revocation(self, message: bytes) -> None:
-        """End the connections that a revocation concerns. Called by the link for each revocation, from any process."""
+        """End the connections that a revocation concerns. The link calls this with each message about a revocation."""
         try:
             revoked = self._revocations.receive(message)
         except BadRecordError as problem:

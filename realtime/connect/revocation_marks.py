@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 KEPT_SECONDS = 13 * 3600
-"""How long a mark is kept. A ticket can be renewed for 12 hours. After that it is invalid even without a mark."""
+"""How long a mark is kept: one hour longer than a ticket can be renewed. After that, the tickets and
+tokens that the mark revokes have expired."""
 TENANT = "tenant"
 
 

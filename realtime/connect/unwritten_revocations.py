@@ -55,7 +55,8 @@ class CommittedMark:
 
 
 Committed = Callable[[float], Iterable[CommittedMark]]
-"""Returns the marks in the database that Redis does not have yet, or that it has received in the last `seconds`."""
+"""The argument is `seconds`. Returns the marks in the database that Redis does not have yet, and those that it has
+received in the last `seconds`."""
 
 
 class UnwrittenMarks:
