@@ -1,4 +1,4 @@
-"""The outbox: messages of committed transactions that still have to be sent, to Redis or to a queue."""
+"""The outbox's tables: the messages that transactions have written, and the leases of relays."""
 
 from django.db import models
 from django.db.models import Q

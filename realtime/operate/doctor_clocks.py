@@ -42,9 +42,9 @@ def check_clocks() -> str:
 
 
 def _difference(least: float, uncertainty: float) -> float:
-    """Return the smallest difference that is possible. It is at least `least`, and at most `uncertainty` more.
+    """Return the possible difference that is nearest to 0. The true one is between `least` and `least + uncertainty`.
 
-    The answer of a busy server may come late. That makes the difference uncertain, but no clock wrong.
+    A busy server may answer late. That adds to the uncertainty, but is no reason to call a clock wrong.
     """
     return max(least, min(0.0, least + uncertainty))
 

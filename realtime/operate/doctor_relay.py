@@ -15,7 +15,7 @@ from realtime.records.keys import SYSTEM_TENANT
 RELAY_TOPIC = "doctor:relay"
 RELAY_SECONDS = 10.0
 OLD_SECONDS = 30.0
-"""The check fails if an unsent row is older: by then the process that wrote it, or a relay, should have sent it."""
+"""How old an unsent row may be. By then the process that wrote the row, or a relay, should have sent it."""
 
 
 def _outbox_unused() -> str:

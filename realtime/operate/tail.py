@@ -116,7 +116,10 @@ def _json_line(record: dict[str, Any]) -> str:
 
 
 def line_of(record: Mapping[str, Any]) -> str:
-    """Return a record as a line of text: time in UTC, topic, attempt, status, percent, step and error."""
+    """Return a record as a line of text: time in UTC, topic, attempt and status.
+
+    Progress, "stalled" and the error follow if the record has them. An UNKNOWN record has only a topic and a status.
+    """
     if "attempt" not in record:
         return _printable(f"{'':13}  {record['topic']:<40}  {record['status']}")
     at = datetime.fromtimestamp(record["published_at"], UTC)

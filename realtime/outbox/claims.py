@@ -100,7 +100,7 @@ def _claimed(entry: OutboxEntry) -> QuerySet[OutboxEntry]:
 
 
 def set_aside_rows(tenant_id: int | None = None, kind: str | None = None) -> QuerySet[OutboxEntry]:
-    """Return the rows that were set aside, the latest first. `tenant_id` and `kind`, if given, limit which rows."""
+    """Return the rows that were set aside, the latest first. `tenant_id` and `kind` are optional filters."""
     rows = OutboxEntry.objects.filter(failed_at__isnull=False, sent_at=None)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)

@@ -29,7 +29,7 @@ _GIVE = "UPDATE realtime_relay_lease SET held_until = '-infinity' WHERE name = %
 
 
 class Lease:
-    """One process's view of a lease. Only one thread may use it."""
+    """One process's view of a lease. Only one thread may use an instance."""
 
     def __init__(self, name: str, seconds: float) -> None:
         """Set the name of the lease, and how many seconds it lasts. All processes must pass the same number."""

@@ -62,11 +62,11 @@ def send_on_commit(
     *,
     after_commit: Callable[[OutboxEntry], None] | None = None,
 ) -> None:
-    """Send a payload once the current transaction is committed. `kind` names a sender of `REALTIME_OUTBOX_SENDERS`.
+    """Send a payload once the current transaction is committed.
 
-    After the commit, `after_commit` is called with the row. It has to send the row, and to mark the row as sent. By
-    default, the sender of the kind is called. The relay sends a row that is not marked. Raise RuntimeError outside a
-    transaction.
+    `kind` is `RECORD`, or names a sender of `REALTIME_OUTBOX_SENDERS`. After the commit, `after_commit` is called with
+    the row. It has to send the row, and to mark the row as sent. The default does both. The relay sends each row that
+    is not marked. Raise RuntimeError outside a transaction.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(
