@@ -39,7 +39,7 @@ def json_text(value: Any) -> bytes:
         text = orjson.dumps(value, _default, _OPTIONS)
     except orjson.JSONEncodeError:
         return orjson.dumps(_cleaned(value), _default, _OPTIONS)  # replaces lone surrogates; other errors occur again
-    # Also true if the value contains the text "\u0000" itself, as six characters: cleaning does not change those.
+    # True for a NUL, and for the six characters "\u0000" in a text of the value. Cleaning replaces only the NUL.
     if _ESCAPED_NUL in text:
         return orjson.dumps(_cleaned(orjson.loads(text)))
     return text

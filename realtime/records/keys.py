@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from realtime.records.topics import check_topic
 
 SYSTEM_TENANT = 0
-"""The tenant of the engine's own feed, for the doctor and the figures of all tenants. Other tenants' ids begin at 1."""
+"""The tenant id of the engine's own feed, for the doctor and the figures of the whole system. Other ids begin at 1."""
 
 STATUS_SUFFIX = ":status"
 PROGRESS_SUFFIX = ":progress"

@@ -25,7 +25,7 @@ MAX_NUMBER = 2**53 - 1
 """The largest whole number that JavaScript holds exactly."""
 MAX_REMAINING_SECONDS = 1e9
 MAX_PUBLISHED_AT = 1e11
-"""The latest accepted `published_at`, in Unix seconds. So a time in milliseconds, a frequent mistake, is refused."""
+"""The highest `published_at` allowed, in Unix seconds. A time in milliseconds, a frequent mistake, is above it."""
 
 _HEADER = re.compile(
     rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
@@ -46,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is: a percentage from 0 to 100, the step, and the remaining seconds, if known."""
+    """How far a job is: a percentage from 0 to 100 and, if they are known, the step and the remaining seconds."""
 
     percent: float
     step: Step | None = None
@@ -90,7 +90,7 @@ class Record:
 
 
 def overtakes(draft: Draft, held: Record) -> bool:
-    """Return whether `draft`, a state committed in the database, proves that a publish after `held` was lost.
+    """Return whether `draft`, a state committed in the database, proves that a publish newer than `held` was lost.
 
     That is so if the draft is terminal and `held`, of the same attempt, is not. It is also so if the draft's attempt
     is higher and the draft is not PROCESSING. PROCESSING proves nothing: the worker that claimed the job publishes
@@ -209,5 +209,5 @@ def join_record(text: bytes, progress: bytes | None) -> Record:
 
 
 def unknown_record(topic: str) -> bytes:
-    """Return the JSON for a topic that Redis does not hold. The client then requests the job's detail once."""
+    """Return the JSON for a topic that Redis does not hold. A client that gets it requests the job's detail once."""
     return b'{"topic":"' + topic.encode() + b'","status":"UNKNOWN"}'

@@ -1,4 +1,4 @@
-"""Calls one script many times in one round trip."""
+"""Calls one script many times, with one round trip to Redis for each batch of calls."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice

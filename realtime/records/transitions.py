@@ -1,8 +1,9 @@
 """The statuses of a record, and the verdicts on a publish. `publish.lua` decides which publish replaces which record.
 
-The ranks are PENDING < PROCESSING < terminal. A publish is accepted if its attempt is higher than the stored one. With
-the same attempt it is accepted if the stored status is not terminal and the new rank is not lower. With the same
-attempt and the same terminal status it is a duplicate. Everything else is rejected, with the reason.
+The ranks are PENDING < PROCESSING < terminal. A publish is accepted if nothing is stored for its topic, or if its
+attempt is higher than the stored one. With the same attempt it is accepted if the stored status is not terminal and the
+new rank is not lower. With the same attempt and the same terminal status it is a duplicate. Everything else is
+rejected, with the reason.
 """
 
 from enum import StrEnum
