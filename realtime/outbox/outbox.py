@@ -82,7 +82,7 @@ def new_entry(kind: str, tenant_id: int, payload: dict[str, Any]) -> OutboxEntry
 
 
 def unsent(kind: str) -> QuerySet[OutboxEntry]:
-    """Return the rows of a kind that still have to be sent."""
+    """Return the rows of a kind that were not sent, including those that were set aside."""
     return OutboxEntry.objects.filter(kind=kind, sent_at=None)
 
 
@@ -99,7 +99,7 @@ def entries_of_last(kind: str, age: timedelta) -> QuerySet[OutboxEntry]:
 
 
 def send(entry: OutboxEntry) -> None:
-    """Send one row. Raise what its sender raises, which is RedisError for a record.
+    """Send one row. Raise what its sender raises: for a record, RedisError or an error of `draft_of`.
 
     Accepted, duplicate and rejected records all count as sent: Redis has that state, or a newer one.
     """
@@ -150,7 +150,7 @@ def in_pages(rows: QuerySet[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
 def give_back_pooled_connection() -> None:
     """Give this thread's database connection back to its pool. Call this before a step that may be slow.
 
-    Do nothing inside a transaction. Nor if `CONN_MAX_AGE` is not 0, because each thread then keeps its connection.
+    Do nothing inside a transaction, or if each thread keeps its connection (`CONN_MAX_AGE` is not 0).
     """
     connection = transaction.get_connection()
     if connection.settings_dict["CONN_MAX_AGE"] == 0 and not connection.in_atomic_block:

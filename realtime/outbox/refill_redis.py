@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 KEPT = timedelta(hours=24)
 AGAIN_SECONDS = 30.0
-"""The pause after a failed fill if Redis answered. Each try publishes all records of a day, so it is costly."""
+"""The pause after a fill that failed while Redis answered. A whole fill is costly: it publishes a day's records."""
 
 
 class Refill:
@@ -43,8 +43,9 @@ class Refill:
     def if_needed(self, between: Callable[[], object]) -> None:
         """Fill Redis if it was replaced, restarted or emptied since a relay last filled it.
 
-        `between` is called between two steps, and may raise any error. Raise RedisError if Redis fails. Also raise any
-        error of the project's source.
+        `between` is called between two steps, and may raise any error. Raise RedisError if Redis fails, DatabaseError
+        if the database fails, and any error of the source's `tenants`. If the source fails for some tenants, a later
+        call tries these again.
         """
         publisher = conf.publisher()
         run_id, mark = publisher.run_id(), publisher.filled_run_id()
