@@ -95,7 +95,7 @@ def server_of(
         application,
         http=http_protocol(head_seconds),
         ws=BoundedWebSocket,
-        # Compression needs 34 KB for each connection, and records are smaller than its dictionary.
+        # Compression would need 34 KB of memory for each connection. Most records are too small to be worth that.
         ws_per_message_deflate=False,
         ws_ping_interval=None,  # the protocol has its own pings, which carry the place
         ws_max_size=65_536,  # a client's frame may have 8 KiB; larger ones are read, so that an error can be sent

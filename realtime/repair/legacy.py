@@ -48,8 +48,7 @@ class Moved(StrEnum):
 class Owned:
     """An unfinished topic that is proven to belong to its tenant.
 
-    `offset` is the offset of the record in Redis that proves this. It is empty if Redis has no record and the
-    database proves it.
+    `offset` is the offset of the record in Redis that proves this, or empty if the proof is a row of the database.
     """
 
     state: TopicState

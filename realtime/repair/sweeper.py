@@ -36,7 +36,7 @@ NO_CLOCK = 1_500_000_000
 SEARCH_SECONDS = 3600.0
 """The time between two searches of all keys for ended topics without expiry."""
 SEARCH_KEYS = 2000
-"""About how many keys one sweep scans in this search. That takes some milliseconds."""
+"""About how many keys one call of `expire_ended` scans. That takes some milliseconds."""
 
 
 class Sweeper:

@@ -145,7 +145,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def _refuse(self) -> None:
-        """Answer 431 and close the connection. While another answer is being sent, close it without the 431."""
+        """Answer 431 and close the connection. If another answer is being sent, close the connection without a 431."""
         refused("head_too_large", _SENTENCE)
         self._refused = True
         self._clear_deadline()
