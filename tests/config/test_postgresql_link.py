@@ -28,13 +28,13 @@ def silent_proxy(port: int) -> Iterator[tuple[Proxy, Any]]:
         async def act() -> None:
             action()
 
-        asyncio.run_coroutine_threadsafe(act(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(act(), loop).result(60)
 
-    asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result(60)
     try:
         yield proxy, call
     finally:
-        asyncio.run_coroutine_threadsafe(proxy.__aexit__(None, None, None), loop).result(10)
+        asyncio.run_coroutine_threadsafe(proxy.__aexit__(None, None, None), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -44,8 +44,8 @@ def test_a_missing_answer_closes_the_connection(servers: Servers) -> None:
     port = servers.postgres.port
     with silent_proxy(port) as (proxy, call):
         link = BoundedConnection.connect(servers.postgres.url.replace(f":{port}/", f":{proxy.port}/"), autocommit=True)
-        link.answer_seconds = 0.2
         assert link.execute("SELECT 1").fetchone() == (1,)
+        link.answer_seconds = 0.2
         call(proxy.stall)
         with pytest.raises(psycopg.OperationalError, match=r"has not answered for 0\.2 s"):
             link.execute("SELECT 1")

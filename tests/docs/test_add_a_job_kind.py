@@ -48,10 +48,10 @@ async def test_a_job_kind_added_as_the_page_says_does_its_job(own_system: System
     command = [sys.executable, "-m", "apps.worker.ai_worker"]
     worker = await asyncio.create_subprocess_exec(*command, cwd=project, env=environment)
     try:
-        await eventually(ended, 60)
+        await eventually(ended, 120)
     finally:
         worker.terminate()
-        await asyncio.wait_for(worker.wait(), 30)
+        await asyncio.wait_for(worker.wait(), 60)
     ((status, result),) = system.query(
         "SELECT j.status, r.result FROM aijob j JOIN aijob_result r ON r.job_id = j.id WHERE j.job_id = %s", job_id
     )

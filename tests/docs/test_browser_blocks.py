@@ -53,18 +53,18 @@ async def paste(tab: Page, *texts: str) -> None:
 
 
 async def test_the_console_shows_a_job_and_its_end(system: System, tab: Page) -> None:
-    lines: list[str] = []
-    tab.on("console", lambda message: lines.append(message.text))
+    lines = Lines(tab)
     async with system.client() as client:
         await paste(tab, WATCH)
+        await lines.until("connection: live")
         job_id = await import_workbook(client, sample_workbook(20, seed=71))
         end = await tab.evaluate(f"feed.finished('job:{job_id}').then(({{ status }}) => status)")
     assert end == "DONE"
-    assert "connection: live" in " ".join(lines)
-    assert any(line.startswith(f"job:{job_id} DONE") for line in lines)
-    lines.clear()
+    await lines.until(f"job:{job_id} DONE")
+    assert lines.all[-1].startswith("job:")
     await paste(tab, WATCH, ENDS)
-    assert any(line.startswith(f"{job_id} DONE") for line in lines)
+    while not lines.all[-1].startswith(f"{job_id} DONE"):
+        await lines.until(f"{job_id} DONE")
 
 
 async def test_a_poller_moves_over_in_three_steps(system: System, tab: Page) -> None:

@@ -87,6 +87,7 @@ async def test_the_readme_watches_an_import(system: System, tmp_path: Path) -> N
 
 async def test_the_tutorial_works_from_its_first_to_its_last_step(system: System, tmp_path: Path) -> None:
     named = {name: pointed_at(blocks()[f"docs/tutorial.md#python-{name}"], address=system.address) for name in "123"}
+    await system.until_idle()  # the script prints the end of any job
     with publishing_to_hanbit(system) as publish:
         async with running_script(named["1"], tmp_path) as lines, system.client() as client:
             await lines.until("welcome")

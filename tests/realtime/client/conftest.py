@@ -11,6 +11,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route, WebSocket
 
 from embedded.home import PROJECT
 from harness.browser import new_context, running_chromium
+from harness.system import PATIENCE_SECONDS
 
 MODULES = PROJECT / "realtime" / "client"
 ORIGIN = "http://localhost:9/"
@@ -46,7 +47,7 @@ class Connection:
         socket.on_close(lambda *_: self.closed.set())
 
     async def next_frame(self) -> Any:
-        return await asyncio.wait_for(self._frames.get(), 10)
+        return await asyncio.wait_for(self._frames.get(), PATIENCE_SECONDS)
 
     def send(self, kind: str, **fields: Any) -> None:
         self.socket.send(json.dumps({"type": kind, **fields}))
@@ -86,7 +87,7 @@ class Tabs:
 
     async def next(self) -> Connection:
         """Return the next connection that a tab opens."""
-        return await asyncio.wait_for(self.connections.get(), 10)
+        return await asyncio.wait_for(self.connections.get(), PATIENCE_SECONDS)
 
 
 async def until(page: Page, condition: str) -> None:

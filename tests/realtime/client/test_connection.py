@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.async_api import Page, Route, WebSocketRoute
 
+from harness.system import PATIENCE_SECONDS
+
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 START = """async (details) => {
@@ -56,7 +58,7 @@ class Connection:
         socket.on_message(lambda text: self._frames.put_nowait(json.loads(text)))
 
     async def next_frame(self) -> Any:
-        return await asyncio.wait_for(self._frames.get(), 10)
+        return await asyncio.wait_for(self._frames.get(), PATIENCE_SECONDS)
 
     def send(self, kind: str, **fields: Any) -> None:
         self.socket.send(json.dumps({"type": kind, **fields}))
@@ -100,7 +102,7 @@ class Server:
         return not self._connections.empty()
 
     async def next(self) -> Connection:
-        return await asyncio.wait_for(self._connections.get(), 10)
+        return await asyncio.wait_for(self._connections.get(), PATIENCE_SECONDS)
 
     async def until(self, condition: str) -> None:
         await self.page.wait_for_function(f"() => {condition}")
@@ -262,8 +264,9 @@ async def test_a_refused_ticket_is_not_shown_as_too_many_windows(
         "(refusal) => { window.refusal = refusal; }", {"status": status, "retryAfterMs": retry_after_ms}
     )
     await connection.socket.close(code=4100, reason="lifetime over")
-    await server.page.clock.run_for(1)
-    await server.until(f"reasons.at(-1) === '{reason}'")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await server.page.evaluate("reasons.at(-1)") != reason:  # the page learns of the close in real time
+            await server.page.clock.run_for(1)
     assert await server.page.evaluate("waits.at(-1)") >= (retry_after_ms or 0)
 
 
@@ -294,7 +297,7 @@ async def test_without_websockets_the_frames_come_as_server_sent_events(server: 
     await server.until("states.includes('live 0')")
     assert await server.page.evaluate("reasons.filter((reason) => reason === 'offline blocked').length") == 2
     assert await server.seen() == ["job:a PENDING 4"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(asked) < 2:
             await asyncio.sleep(0.01)
     assert "since=e.5.f" in asked[1]
@@ -339,11 +342,11 @@ async def test_polling_ends_as_soon_as_a_websocket_gets_through(server: Server) 
     await server.answer("/api/v1/events/", refuse)
     await server.answer("/api/v1/realtime/snapshot/", poll)
     await server.start_blocked()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not await server.page.evaluate("states.includes('polling 0')"):
             await server.page.clock.run_for(500)
     await server.let_in()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not server.called:  # on the page's clock, within a minute; its polls need real time
             await server.page.clock.run_for(250)
             await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from playwright.async_api import Page
 
+from harness.system import PATIENCE_SECONDS
 from tests.realtime.client.conftest import Connection, Tabs, record, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -151,7 +152,7 @@ async def test_an_owner_that_is_silent_is_replaced_within_two_pings_and_follows_
     successor = await tabs.next()
     assert (successor.page, successor.query["since"]) == (other, ["e.1.f"])
     successor.greet("e.2.f", [record("job:a", "DONE", 2)], recovered=True)
-    await asyncio.wait_for(connection.closed.wait(), 10)
+    await asyncio.wait_for(connection.closed.wait(), PATIENCE_SECONDS)
     await owner.evaluate("() => { BroadcastChannel.prototype.postMessage = post; }")
     successor.send("records", place="e.3.f", records=[record("job:b", "DONE", 3)])
     await until(owner, "feed.records.size === 2")
@@ -227,7 +228,7 @@ async def test_a_tab_in_the_back_forward_cache_hands_over_and_comes_back(tabs: T
     await owner.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     await until(owner, "seen.length === 2")
     assert await owner.evaluate("seen") == await other.evaluate("seen")
-    await asyncio.wait_for(connection.closed.wait(), 10)
+    await asyncio.wait_for(connection.closed.wait(), PATIENCE_SECONDS)
     assert tabs.connections.empty()
 
 
@@ -255,7 +256,7 @@ async def test_closing_a_tabs_feed_leaves_the_connection_to_the_others(tabs: Tab
     successor.greet("e.2.f", [record("job:a", "DONE", 2)], recovered=True)
     await until(other, "feed.records.get('job:a').status === 'DONE'")
     assert await owner.evaluate("feed.state") == "stopped"
-    await asyncio.wait_for(connection.closed.wait(), 10)
+    await asyncio.wait_for(connection.closed.wait(), PATIENCE_SECONDS)
 
 
 async def test_a_revocation_ends_all_tabs(tabs: Tabs) -> None:

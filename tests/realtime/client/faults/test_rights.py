@@ -65,12 +65,15 @@ async def test_the_21st_window_says_that_there_are_too_many_and_connects_when_an
     with damaged.another_web(REALTIME_MAX_CONNECTIONS_PER_USER=f"{WINDOWS}") as web:
         async with AsyncExitStack() as windows, httpx.AsyncClient(base_url=web.address) as client:
             client.headers["Authorization"] = f"Bearer {damaged.access_token('hanbit', 'owner')}"
-            opened = [await windows.enter_async_context(await damaged.watcher(client)) for _ in range(WINDOWS)]
-            reading = [asyncio.create_task(keep_open(window)) for window in opened]
+            opened: list[Watcher] = []
+            reading: list[asyncio.Task[None]] = []
+            for _ in range(WINDOWS):  # each answers its pings from the beginning
+                opened.append(await windows.enter_async_context(await damaged.watcher(client)))
+                reading.append(asyncio.create_task(keep_open(opened[-1])))
             tab = await tabs.watch(web.address, wait=False)
-            await tab.is_in("refused")
-            assert await tab.tab.evaluate("() => feed.status.reason") == "too_many_user"
-            assert await tab.tab.evaluate("() => feed.status.nextAt > Date.now()")
+            look = "(window.refusal = [feed.status.reason, feed.status.nextAt > Date.now()])"
+            await tab.until(f"feed.state === 'refused' && {look}")
+            assert await tab.tab.evaluate("() => refusal") == ["too_many_user", True]
             await opened[0].socket.close()
             await reading[0]
             await tab.is_in("live")

@@ -1,6 +1,5 @@
 """Fixtures: the npm package, installed from its tarball as users do, and a web server for built applications."""
 
-import fcntl
 import functools
 import http.server
 import json
@@ -44,13 +43,20 @@ def run(*argv: str | Path, folder: Path, text: str | None = None) -> str:
 
 @pytest.fixture(scope="session")
 def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the path of the tarball with the packed client."""
+    """Return the path of the tarball with the packed client.
+
+    Pack a copy, because packing makes the types in the package for a moment. Tests in other processes copy and serve
+    the folder meanwhile.
+    """
     npm.packages()
-    folder = tmp_path_factory.mktemp("tarball")
-    with (TOOLS / "pack.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, and packing makes the types in the package
-        run("npm", "pack", "--pack-destination", folder, "--loglevel=error", folder=PACKAGE)
-        assert not (PACKAGE / "types").exists(), "packing removes the types again"
+    folder, project = tmp_path_factory.mktemp("tarball"), tmp_path_factory.mktemp("project")
+    copy = project / PACKAGE.relative_to(PROJECT)
+    shutil.copytree(PACKAGE, copy)
+    shutil.copy(PROJECT / "tsconfig.json", project)
+    for name, real in ((".tools", TOOLS), ("tests", PROJECT / "tests")):  # tsconfig.json names files in them
+        (project / name).symlink_to(real)
+    run("npm", "pack", "--pack-destination", folder, "--loglevel=error", folder=copy)
+    assert not (copy / "types").exists(), "packing removes the types again"
     (packed,) = folder.iterdir()
     return packed
 
