@@ -56,9 +56,10 @@ class TrustedProxies:
     def client(self, forwarded_for: str) -> tuple[str, int] | None:
         """Return the client's address and port (0: unknown) in an `X-Forwarded-For` from a trusted peer.
 
-        The entries are read from the right, up to the first that is not a trusted proxy's. If all entries are trusted
-        proxies', return the leftmost that was read. If an entry is not an address, return the address to its right:
-        that of the proxy which wrote the entry. Return None if the rightmost entry is not an address.
+        If every peer is trusted (`*`), only the rightmost entry is read. Otherwise the entries are read from the right,
+        up to the first that is not a trusted proxy's. If all entries are trusted proxies', return the leftmost that was
+        read. If an entry is not an address, return the address to its right: that of the proxy which wrote the entry.
+        Return None if the rightmost entry is not an address.
         """
         found: tuple[str, int] | None = None
         hops = forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]

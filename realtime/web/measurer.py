@@ -49,9 +49,9 @@ class Measurer:
         self._redis, self._process = redis, process
         self._keys = Keys(conf.key_prefix())
         self._attempt = 0
-        """The second in which this process became the measurer, so a later measurer outranks an earlier one.
+        """The attempt of the figures: the time at which this process became the measurer, in whole Unix seconds.
 
-        0 while another process is the measurer.
+        So the figures of a later measurer outrank those of an earlier one. 0 while another process is the measurer.
         """
         self._totals = Totals()
         self._offsets: dict[int, tuple[float, int]] = {}

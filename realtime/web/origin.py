@@ -20,11 +20,11 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
 
     The Host must be in ALLOWED_HOSTS, because without this check any name that points to this server would count as the
     same site. A request without an Origin header may connect, because a browser always sends the header for pages of
-    other sites. The Origin `null` may not connect. Pages of `REALTIME_ALLOWED_ORIGINS` may always connect.
+    other sites. The Origin `null` may not connect. Pages of `REALTIME_ALLOWED_ORIGINS` may connect with or without TLS.
 
-    Pages of the same site may connect, except with TLS from a page of `http:`, because anybody on the network can
-    change such a page. A page of `https:` may also connect without TLS, because not every proxy says that it terminated
-    TLS.
+    Pages of the same site may connect. But one of them that was loaded without TLS may not connect with TLS, because
+    anybody on the network can change such a page. One that was loaded with TLS may also connect without TLS, because
+    not every proxy says that it terminated TLS.
     """
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
