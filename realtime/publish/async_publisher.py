@@ -89,9 +89,9 @@ class AsyncPublisher:
         data: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> Published:
-        """Publish the status of a job.
+        """Publish the status of a job. Return Redis' answer: accepted, duplicate or rejected.
 
-        Return Redis' answer: accepted, duplicate or rejected. Raise RedisError if Redis fails.
+        Raise BadTopicError or BadRecordError if the record is not valid. Raise RedisError if Redis fails.
         """
         return await self.publish(
             tenant_id,

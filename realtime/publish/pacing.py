@@ -102,7 +102,7 @@ class Pacer:
 
     @property
     def patience_seconds(self) -> float:
-        """How long a call may wait for Redis' answer."""
+        """How long the next call may wait for Redis' answer: what is left of `Pace.patience_seconds`."""
         return self._patience.left
 
     def offer(self, update: Update, now: float) -> Sending | None:

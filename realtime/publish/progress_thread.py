@@ -21,9 +21,10 @@ Work = Callable[[], None]
 
 
 class ProgressThread:
-    """Sends updates with `publish_many`, and finds out with `probe` whether Redis accepts them. Threads may share it.
+    """Sends updates with `publish_many`, and finds out with `probe` whether Redis accepts them.
 
-    An exception of `publish_many` or `probe` opens the breaker. In a forked child the object starts without updates.
+    Threads may share an instance. An exception of `publish_many` or `probe` opens the breaker. In a forked child an
+    instance starts without updates.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The publisher for workers: one round trip to Redis for each record. It needs no Django.
+"""The publisher for workers and for the outbox. It needs no Django.
 
 Progress is best effort: it never makes a job fail, and delays it only a little (`realtime.publish.pacing` has the
 rules). A status is published at once, or RedisError is raised. A terminal status is never lost if it goes through the
@@ -99,8 +99,9 @@ class Publisher:
     ) -> Published:
         """Publish the status of a job. Return Redis' answer: accepted, duplicate or rejected.
 
-        Raise RedisError if Redis does not answer or refuses the write. For a status that a transaction
-        commits, call `publish_status_on_commit` instead, which repeats the publish until it succeeds.
+        Raise BadTopicError or BadRecordError if the record is not valid. Raise RedisError if Redis does not answer or
+        refuses the write. For a status that a transaction commits, call `publish_status_on_commit` instead, which
+        repeats the publish until it succeeds.
         """
         return self.publish(
             tenant_id,
@@ -214,7 +215,7 @@ class Publisher:
                 for tenant_id, topic in batch:
                     self._lease_left(*self._commands.lease_left(tenant_id, topic), client=pipeline)
                 left += [int(milliseconds or 0) / 1000 for milliseconds in answers_of(pipeline, "lease_left")]
-        # A lease with more time left than `lease_seconds` was written before the clock of Redis was set back.
+        # If a lease has more than `lease_seconds` left, the clock of Redis was set back after the lease was written.
         return [min(seconds, self._commands.limits.lease_seconds) for seconds in left]
 
     def run_id(self) -> str:

@@ -90,9 +90,10 @@ class Throttle:
         return leaving
 
     def discard_superseded(self, key: TopicKey, attempt: int, *, terminal: bool) -> None:
-        """Discard the waiting update of this topic if a status of this attempt supersedes it.
+        """Discard the waiting update of this topic if a status of `attempt` supersedes it.
 
-        Any status of a later attempt supersedes it, and so does a terminal status of the update's own attempt.
+        A status supersedes an update of an earlier attempt. A terminal status also supersedes an update of the same
+        attempt.
         """
         lane = self._lanes.get(key)
         if lane is not None and (attempt > lane.attempt or (terminal and attempt == lane.attempt)):

@@ -52,7 +52,7 @@ class Totals:
 
 
 def _increase(before: Sequence[int], after: Sequence[int]) -> dict[int, int]:
-    """Return how many observations each bucket of a cumulative histogram has gained, by the bucket's number."""
+    """Return how many observations each bucket of a cumulative histogram has gained. The keys are bucket numbers."""
     gained = [new - old for old, new in zip(before, after, strict=True)]
     return {number: more - less for number, (less, more) in enumerate(pairwise([0, *gained])) if more > less}
 

@@ -12,7 +12,7 @@ class BadTopicError(RealtimeError):
 
 
 class BadRecordError(RealtimeError):
-    """A record or a message is not valid: a field has a wrong value, or a text has a wrong form."""
+    """A record or a pub/sub message is not valid: a field has a wrong value, or a text has a wrong form."""
 
 
 class TicketError(RealtimeError):
