@@ -67,7 +67,8 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
 
     The body may name topics, `{"topics": ["video:42"]}`, or renew an earlier ticket with its topics,
     `{"renew": "<ticket>"}`. It may also ask for a cookie with the ticket, `{"cookie": true}`. A renewal needs no SQL,
-    and neither does a ticket for a role that may watch everything.
+    and neither does a ticket for a role that may watch everything. Browser tabs with the same `share` may share a
+    connection.
     """
     if request.method != "POST":
         return error(405, "method_not_allowed", "Get a ticket by POST.")
@@ -104,7 +105,7 @@ def ticket_answer(request: HttpRequest, ticket: Ticket) -> HttpResponse:
 def _permitted(identity: Identity, wanted: _TicketRequest) -> tuple[float, TopicFilter]:
     """Return the time at which the first ticket of the chain of renewals was issued, and the permitted topics.
 
-    The time is 0 if the request asks for a new ticket.
+    The time is 0 if the request is not a renewal.
     """
     if wanted.renew is not None:
         old = admit(TicketReader.RENEWAL, wanted.renew)

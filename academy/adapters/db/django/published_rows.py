@@ -1,8 +1,8 @@
-"""Writes the rows of jobs and videos together with their records, in the same transaction.
+"""Writes the rows of jobs and videos, and publishes their records once the transaction commits.
 
-A job or a video has a row, and a record in the feed of its academy. `PublishedRows` writes both, so that they never
-disagree. No other code may write the columns that a record shows: tests/db/test_published_rows.py searches the source
-for such code. Every record is made by `state_of`, from the row as it is in the database.
+A job or a video has a row, and a record in the feed of its academy. `PublishedRows` keeps the two in step. No other
+code may write the columns that a record shows: tests/db/test_published_rows.py searches the source for such code.
+Every record is made by `state_of`, from the row as it is in the database.
 """
 
 from collections.abc import Callable

@@ -119,7 +119,10 @@ def forget_stored(job_type: str, ended_before: datetime) -> None:
 
 
 def workbooks_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, AIJob]:
-    """Return a dict from id to job, for the jobs of a tenant's workbooks. Ids without a job are left out."""
+    """Return a dict from id to job, for a tenant's jobs with these ids. Ids without a job are left out.
+
+    The ids come from the names of stored workbooks.
+    """
     return {job.job_id: job for job in rows_of(tenant_id, AIJob).filter(job_id__in=job_ids)}
 
 

@@ -12,9 +12,10 @@ from apps.core.models import OneTimeCode, User
 
 
 def put_code(user_id: int, *, issued_by: int, code_hash: str, seconds: int) -> datetime:
-    """Store the hash of a new code for an account. It replaces an earlier code. Return when the new code expires.
+    """Store the hash of a new code for an account, and return the time at which the new code expires.
 
-    Call this in the transaction that has locked the account, so that nobody closes the account at the same moment.
+    The new code replaces an earlier one. Call this in the transaction that has locked the account, so that nobody
+    closes the account at the same moment.
     """
     OneTimeCode.objects.filter(user_id=user_id).delete()
     code = OneTimeCode.objects.create(

@@ -86,7 +86,7 @@ def all_tenant_ids() -> list[int]:
 
 
 def names_of(tenant_ids: Iterable[int]) -> dict[int, tuple[str, str]]:
-    """Return the code and the name of these academies, by their ids. Only the operators' figures may call this."""
+    """Return a dict from the id of each of these academies to its code and name. Only `academy.figures` calls this."""
     rows = Tenant.objects.filter(pk__in=set(tenant_ids)).values_list("pk", "code", "name")
     return {tenant_id: (code, name) for tenant_id, code, name in rows}
 
@@ -134,8 +134,8 @@ def create_session(user: User, device: Device) -> LoginSession:
 def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE) -> SignedIn:
     """Exchange the refresh token of a session for a new token. Return the session with its account.
 
-    For `ROTATION_GRACE` after an exchange, the exchanged token is still accepted. Any other old token was probably
-    copied, so this call ends the session.
+    For `ROTATION_GRACE` after an exchange, the previous token is still accepted. A token that is no longer accepted
+    was probably copied, so this call ends the session.
 
     Raises SessionEndedError if the session has ended, if this call ends it, or if the account is closed. The error is
     raised after the commit, so that a session which this call ends stays ended.

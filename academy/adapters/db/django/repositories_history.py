@@ -89,7 +89,10 @@ def _name_of(account: str) -> Coalesce:
 
 
 def _time_of_import() -> Case:
-    """Return when an import created the student. If it found or restored the student, return when its job ended."""
+    """Return the time at which an import created the student.
+
+    If the import found or restored the student, return the time at which the job of the import ended.
+    """
     end = Coalesce("job__finished_at", "job__updated_at")
     return Case(When(outcome="created", then=F("student__created_at")), default=end)
 

@@ -91,7 +91,8 @@ def delete_lecture(tenant_id: int, lecture_id: int) -> bool:
 def lectures_attended(tenant_id: int, user_id: int) -> QuerySet[Lecture]:
     """Return the lectures that this student, or a child of this parent, attends, sorted by title.
 
-    Each has `students`, the names of those who attend it, and `video_count`, the number of its READY videos.
+    Each has `students`, the names of the student or of the parent's children who attend it, and `video_count`, the
+    number of its READY videos.
     """
     videos = rows_of(tenant_id, Video).filter(session__lecture=OuterRef("pk"), deleted_at=None, status="READY")
     attended = rows_of(tenant_id, Lecture).filter(_attended_by(user_id), enrollments__tenant_id=tenant_id)

@@ -145,7 +145,7 @@ def find_message_job(tenant_id: int, job_id: UUID) -> MessageJob | None:
 
 
 def find_by_key(tenant_id: int, idempotency_key: UUID) -> MessageJob | None:
-    """Return the bulk message that was created with this key, with its job."""
+    """Return the bulk message that was created with this key, or None. Its job is loaded, too."""
     return rows_of(tenant_id, MessageJob).select_related("job").filter(idempotency_key=idempotency_key).first()
 
 

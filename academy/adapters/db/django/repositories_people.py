@@ -66,10 +66,11 @@ def find_person(tenant_id: int, user_id: int) -> User | None:
 
 
 def lock_accounts(tenant_id: int, *user_ids: int) -> dict[int, LockedAccount]:
-    """Lock accounts of an academy until the transaction ends, and return those that exist, by their ids.
+    """Lock accounts of an academy until the transaction ends. Return a dict from id to account.
 
-    Also lock the academy's row, so that two changes of roles run one after the other, and the second reads what the
-    first has written. Raises OperationalError if another transaction keeps a lock for too long.
+    Ids without an account are left out. The academy's row is locked, too, so that two changes of roles run one after
+    the other, and the second reads what the first has written. Raises OperationalError if another transaction keeps a
+    lock for too long.
     """
     limit_waiting()
     Tenant.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()

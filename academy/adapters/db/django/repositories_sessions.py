@@ -1,6 +1,7 @@
 """Queries that list and end the sign-in sessions of accounts.
 
-When a session ends in any way, a trigger on the table revokes its tokens and tickets and ends its connections.
+When a session ends in any way, a trigger on the table revokes its tokens and tickets and ends its connections. Inside
+`revoked_by_caller()`, the caller does this instead.
 """
 
 from contextlib import nullcontext

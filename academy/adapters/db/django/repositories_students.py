@@ -1,4 +1,4 @@
-"""Queries on students and their parents. The statements for a whole chunk are in `students_chunk_sql.py`."""
+"""Queries on students and their parents. The SQL for a chunk of an import is in `students_chunk_sql.py`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class StudentExistsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SavedStudents:
-    """The result of saving a chunk: the ids of the created and of the restored students, by their keys."""
+    """The result of saving a chunk of an import: dicts from key to id, of the created and of the restored students."""
 
     created: dict[Key, int]
     restored: dict[Key, int]

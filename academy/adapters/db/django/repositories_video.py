@@ -28,11 +28,11 @@ from realtime.records.source import TopicState
 VideoRow = Video
 """The type of the rows, for code that may not import models."""
 MOST_REPLACEMENTS = 20
-"""How many replacements of one video after the other are followed to the newest one."""
+"""How many replacements `video_in_place_of` follows at most, from each to the next."""
 
 
 def videos_of(tenant_id: int) -> QuerySet[Video]:
-    """Return a tenant's videos with their lessons, newest first. A video that replaced another has its place."""
+    """Return a tenant's videos with their lessons, newest first. A replacement takes the place of the old video."""
     place = Coalesce("listed_at", "created_at").desc()
     return _present(tenant_id).select_related("session").order_by(place, "-id")
 
@@ -90,10 +90,10 @@ def _replacements(tenant_id: int, video_id: int) -> QuerySet[Video]:
 
 
 def video_in_place_of(tenant_id: int, video_id: int) -> int | None:
-    """Return the id of the video that has replaced this one, or that has replaced its replacement, and so on.
+    """Follow the replacements of a video, and return the id of the newest one.
 
-    Return None if no video has replaced it, or if the last one was deleted. The rows of those between are kept for some
-    days only, so after that only the first step is known.
+    Return None if no video has replaced this one, or if the newest replacement was deleted. Also return None if the row
+    of a replacement between the two is gone: such a row is deleted some days after its video was replaced.
     """
     for _ in range(MOST_REPLACEMENTS):
         after = rows_of(tenant_id, Video).filter(replaces=video_id, listed_at__isnull=False).first()
