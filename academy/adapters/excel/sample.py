@@ -65,7 +65,7 @@ def _lines(rows: int, random: Random) -> Iterator[Cells]:
 
 
 def _student_cells(student: StudentRow, random: Random) -> Cells:
-    # Both kinds of cells are common. Both are read as the same grade, which is also that of the demo students.
+    # Real workbooks have grades as numbers and as texts. An import reads both as the text in `student.grade`.
     grade = int(student.grade) if random.random() < 0.5 else student.grade  # noqa: PLR2004
     own = _typed(student.phone, random) if student.phone else ""
     return (student.name, student.school, grade, own, _typed(student.parent_phone, random), "")

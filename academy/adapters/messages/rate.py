@@ -28,7 +28,7 @@ AWAY_SECONDS = 2.0
 
 # The rule of `TokenBucket`, for all processes together and by the clock of Redis.
 # Takes a token and returns 0, or returns the number of seconds until there is a token.
-# KEYS[1] is the bucket: a hash of the number of tokens and the time at which they were counted.
+# KEYS[1] is the bucket: a Redis hash with the number of tokens and the time at which they were counted.
 # ARGV[1] is how many tokens are added in a second, and ARGV[2] how many the bucket can hold.
 _TAKE = """
 local clock = redis.call('TIME')

@@ -86,7 +86,7 @@ def all_tenant_ids() -> list[int]:
 
 
 def names_of(tenant_ids: Iterable[int]) -> dict[int, tuple[str, str]]:
-    """Return a dict from the id of each of these academies to its code and name. Only `academy.figures` calls this."""
+    """Return a dict from id to code and name, for these academies. Only `academy.figures` may call this."""
     rows = Tenant.objects.filter(pk__in=set(tenant_ids)).values_list("pk", "code", "name")
     return {tenant_id: (code, name) for tenant_id, code, name in rows}
 
