@@ -52,9 +52,9 @@ def submit(tenant_id: int, session_id: int, **fields: Any) -> int:
 def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
     """Record that the file of an announced video has arrived, with `size` bytes.
 
-    From now on the file counts towards the quota of bytes, and the encoding may begin. Return False if there is no such
-    video. Raises JobStateError if its file has arrived before or its upload was cancelled, and QuotaError if a quota is
-    exceeded.
+    The encoding may begin. From now on, the file counts towards the quota of bytes even after its upload address
+    expires. Return False if there is no such video. Raises JobStateError if its file has arrived before or its upload
+    was cancelled, and QuotaError if a quota is exceeded.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -187,9 +187,9 @@ def check_replaceable(tenant_id: int, video_id: int) -> bool:
 def replace(tenant_id: int, video_id: int) -> Place | None:
     """Return the place for a replacement of this video. Return None if there is no such video.
 
-    Call this in the transaction that inserts the replacement. The video is locked until its end, so that it cannot
-    get another replacement. An earlier replacement that has failed or was cancelled is deleted. Raises JobStateError if
-    the video cannot be replaced now.
+    Call this in the transaction that inserts the replacement. The video is locked until the transaction ends, so that
+    it cannot get another replacement. An earlier replacement that has failed or was cancelled is deleted. Raises
+    JobStateError if the video cannot be replaced now.
     """
     video = repositories_video.lock_video(tenant_id, video_id)
     if video is None:
@@ -225,7 +225,8 @@ def rename(tenant_id: int, video_id: int, title: str) -> bool:
 
     All pages that show the video must get the new title, and only a new attempt can replace a record that has ended. So
     the video gets a new attempt with the new title, and with the same status and files. Raises JobStateError if the
-    video has not ended, because its worker reports its progress with the old title.
+    video has not ended, because its worker reports its progress with the old title. Raises it also if the video is to
+    replace another one.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -264,7 +265,7 @@ def retry(tenant_id: int, video_id: int) -> bool:
 
 
 def _files_due_at(uploaded_at: datetime | None) -> datetime | None:
-    """Return the time from which `sweep_discarded` deletes the files of a cancelled or deleted video: now.
+    """Return the time from which `sweep_discarded` deletes what a cancelled or deleted video no longer needs: now.
 
     If the video was never marked as uploaded, return None: `sweep_announced` deletes the video and its file later.
     """

@@ -48,8 +48,8 @@ MAY_NAME_ANOTHER_TENANTS = {status.HTTP_400_BAD_REQUEST, status.HTTP_403_FORBIDD
 class ApiError(exceptions.APIException):
     """An error with its own status, code and sentence.
 
-    `fields` has the wrong fields of the form, each with its sentences. `wait` is the `Retry-After` in seconds. The
-    answer has the further fields `more`.
+    `fields` has the wrong fields of the form, each with its sentences. `wait` is the `Retry-After` in seconds. `more`
+    has additional fields for the answer.
     """
 
     def __init__(

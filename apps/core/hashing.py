@@ -160,8 +160,8 @@ class HashingLine:
 def password_is_right(user: User | None, password: str, origin: Origin) -> bool:
     """Return whether the password is the user's. If it is right and its hash is outdated, renew the hash.
 
-    The comparison waits in the queue, without a database connection. If there is no such user (None), it takes as long
-    as that of a wrong password. Raises HashingBusyError if the queue is full or the wait is too long.
+    The comparison waits in the queue, without a database connection. If `user` is None, it takes as long as for a wrong
+    password. Raises HashingBusyError if the queue is full or the wait is too long.
     """
     password_hash = user.password if user else None
     compared = hashing().run(lambda: compare_password(password, password_hash), origin)

@@ -85,7 +85,7 @@ class User(AbstractBaseUser):
         return raw_password is not None and password_matches(raw_password, self.password)
 
     def get_session_auth_hash(self) -> str:
-        """Return the hash that an admin session must have. A new password and closing the account change the hash."""
+        """Return the hash that an admin session must have. A new password or a new `last_closed_at` changes it."""
         return self._with_closing(super().get_session_auth_hash())
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
@@ -97,7 +97,7 @@ class User(AbstractBaseUser):
 
     @property
     def is_staff(self) -> bool:
-        """Whether the account may use the admin. Only operators may."""
+        """Whether the account may use the admin. Only active operators may."""
         return self.is_active and self.is_superuser and self.tenant_id is None
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
@@ -124,7 +124,10 @@ class TenantMembership(models.Model):
 
 
 class LoginSession(models.Model):
-    """A sign-in on one device, with the ids of its refresh tokens. A logout or the reuse of a token ends it."""
+    """A sign-in on one device, with the ids of its refresh tokens.
+
+    A logout ends it. A refresh token that is used twice also ends it, unless the two uses are only seconds apart.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
