@@ -30,7 +30,7 @@ WITH due AS MATERIALIZED (
         AND (next_try_at IS NULL OR next_try_at <= statement_timestamp())
         AND (
             created_at <= statement_timestamp() - make_interval(secs => %(age)s)
-            -- A time in the future was written by another clock, and does not count.
+            -- A time in the future is from another clock. How old the row is, nobody knows, so it is due.
             OR created_at > statement_timestamp() + interval '1 second'
         )
         AND (%(statuses)s::text[] IS NULL OR payload ->> 'status' = ANY(%(statuses)s))

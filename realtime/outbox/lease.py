@@ -20,7 +20,7 @@ SET holder = %(holder)s, held_until = statement_timestamp() + make_interval(secs
 WHERE name = %(name)s AND (
     holder = %(holder)s
     OR held_until <= statement_timestamp()
-    -- A lease that ends later than a new one was taken before the database's clock was set back.
+    -- No new lease could end so late: this one was taken before the database's clock was set back.
     OR held_until > statement_timestamp() + make_interval(secs => %(secs)s)
 )
 RETURNING name
