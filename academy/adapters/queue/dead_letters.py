@@ -1,4 +1,4 @@
-"""The dead letters of a queue: the messages that its worker gave up, each with the reason."""
+"""The dead letters of a queue: the messages that a worker or the queue itself gave up, each with the reason."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,8 +49,8 @@ class DeadLetters:
 
         With `most`, stop as soon as at least this number of letters was received. With `wanted`, stop as soon as the
         letter with this id was received.
-        The letters are hidden from other readers for 120 seconds. At the end of the block they are shown again, except
-        those that the block deleted or put back.
+        The letters are hidden from other readers until the block ends, but for at most 120 seconds. Letters that the
+        block deleted or put back are not shown again.
         """
         try:
             while self._take_some():

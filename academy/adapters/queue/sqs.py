@@ -151,7 +151,7 @@ class SqsJobQueue:
             )
 
     def put_back(self, delivery: Delivery, seconds: float) -> None:
-        """Replace the message by a copy that is shown after this many seconds. Its receives count from 0 again."""
+        """Replace the message by a copy that is shown after this many seconds. The copy's receives start at 0."""
         with translated():
             self._client.send_message(
                 QueueUrl=self.url_of(self.name),

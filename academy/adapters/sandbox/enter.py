@@ -100,7 +100,7 @@ def _drop_capabilities() -> None:
         if not _KEPT >> number & 1:
             try:
                 prctl(PR_CAPBSET_DROP, number)
-            except OSError:  # past the last capability, or not permitted; no_new_privs keeps it from being regained
+            except OSError:  # past the last capability, or not permitted; no_new_privs prevents regaining one anyway
                 break
     for half, kept in zip(sets, (_KEPT, 0), strict=True):
         half.permitted &= kept

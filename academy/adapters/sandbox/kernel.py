@@ -1,4 +1,4 @@
-"""Calls of the Linux kernel that Python does not offer.
+"""Makes system calls of Linux that Python does not offer.
 
 The modules of this package that run inside the confined process import only the standard library.
 """

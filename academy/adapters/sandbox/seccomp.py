@@ -66,8 +66,8 @@ def available() -> bool:
 def restrict_calls(*, may_execute: bool) -> None:
     """Refuse dangerous system calls of this thread, and of a program that it executes.
 
-    A refused call fails with EPERM. `may_execute` allows execve. The thread must have set no_new_privs. Does nothing if
-    no filter is `available`. Raises OSError if the kernel does not accept the filter.
+    A refused call fails with EPERM, clone3 with ENOSYS. `may_execute` allows execve. The thread must have set
+    no_new_privs. Does nothing if no filter is `available`. Raises OSError if the kernel does not accept the filter.
     """
     if not available():
         return

@@ -1,4 +1,4 @@
-"""Decides what is to blame if ffmpeg fails: the input (only if ffmpeg says so), a limit, the machine, or a signal."""
+"""Decides what is to blame if ffmpeg fails: the machine, a limit, a signal, or else the input."""
 
 import errno
 import os
@@ -48,7 +48,7 @@ _MACHINE = _line_with(
     "error while loading shared libraries",
     rf"received signal (?!{signal.SIGXCPU:d}\b)\d+",
 )
-"""Messages of an ffmpeg that could not read, write or continue, or of our program that starts ffmpeg. A video that
+"""Messages of our program that starts ffmpeg, or of an ffmpeg that could not read, write or continue. A video that
 refers to other files cannot cause these messages, because ffmpeg may use only safe protocols."""
 _ENCODER_FAILED = re.compile(rf"{_OUR_WORDS}Error while opening encoder", re.MULTILINE)
 """The encoder did not start. Our options are valid, so threads or memory are missing. The log does not say which."""
@@ -56,7 +56,7 @@ _BAD_SIZE = re.compile(rf"{_OUR_WORDS}(?:invalid width x height|Picture size \S+
 
 
 def blame(code: int, log: str, *, memory_bytes: int, cpu_seconds: int) -> Blame:
-    """Return what is to blame, by ffmpeg's exit code (negative for a signal), its log, and the limits that it had."""
+    """Return what is to blame, judging from ffmpeg's exit code (negative for a signal), its log and its limits."""
     # Search for errors of the machine even if ffmpeg ended with 0: after some of them it continues, and leaves out
     # pictures or segments.
     if _NO_SPACE.search(log):
