@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,26 +15,35 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 KNOWN = "PYSEC-2099-1"
+AFFECTED = {"django": "PyPI", "vite": "npm"}
 
 
 class _Database(BaseHTTPRequestHandler):
-    """A server with the interface of api.osv.dev/v1 that lists one vulnerability, of Django."""
+    """A server with the interface of api.osv.dev/v1 that lists one vulnerability: of Django, and of Vite."""
 
     asked: list[str]
+    away: str
+    """Requests about this ecosystem are not answered."""
 
     def do_POST(self) -> None:
         queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
+        if self.away in {query["package"]["ecosystem"] for query in queries}:
+            self.send_error(503)
+            return
         self.asked += [query["package"]["name"] for query in queries]
         known = {"vulns": [{"id": KNOWN, "modified": "2026-01-01T00:00:00Z"}]}
-        self._answer({"results": [known if query["package"]["name"] == "django" else {} for query in queries]})
+        self._answer({"results": [known if query["package"]["name"] in AFFECTED else {} for query in queries]})
 
     def do_GET(self) -> None:
         events = [{"introduced": "0"}, {"fixed": "99.1"}]
-        affected = {"package": {"name": "django", "ecosystem": "PyPI"}}
-        ranges = [{"type": "ECOSYSTEM", "events": events}]
-        self._answer(
-            {"id": KNOWN, "modified": "2026-01-01T00:00:00Z", "affected": [{**affected, "ranges": ranges}]},
-        )
+        affected = [
+            {
+                "package": {"name": name, "ecosystem": ecosystem},
+                "ranges": [{"type": "ECOSYSTEM", "events": events}],
+            }
+            for name, ecosystem in AFFECTED.items()
+        ]
+        self._answer({"id": KNOWN, "modified": "2026-01-01T00:00:00Z", "affected": affected})
 
     def _answer(self, answer: dict[str, Any]) -> None:
         content = json.dumps(answer).encode()
@@ -46,14 +56,14 @@ class _Database(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-@pytest.fixture
-def database() -> Iterator[tuple[str, list[str]]]:
-    """Run a stand-in for the database of vulnerabilities.
+@pytest.fixture(params=[""])
+def database(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
+    """Run a stand-in for the database of vulnerabilities, which knows nothing of the ecosystem of the parameter.
 
     Yield its address, and the list of the packages that clients ask about.
     """
     asked: list[str] = []
-    handler = type("Handler", (_Database,), {"asked": asked})
+    handler = type("Handler", (_Database,), {"asked": asked, "away": request.param})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}", asked
@@ -86,6 +96,21 @@ def test_a_vulnerability_of_a_package_is_told_with_the_version_that_mends_it(dat
     assert KNOWN in said
     assert "99.1" in said
     assert {"django", "uvicorn", "pytest"} <= set(database[1]), "also what only the tests use"
+    assert {"vite", "react", "@tanstack/db"} <= set(database[1]), "also the packages of package-lock.json"
+    assert re.search(rf"^vite \S+: {KNOWN}\n    mended in 99.1$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("database", "lock"), [("PyPI", "uv.lock"), ("npm", "package-lock.json")], indirect=["database"]
+)
+def test_a_lock_that_could_not_be_checked_is_named_and_the_other_is_checked(
+    database: tuple[str, list[str]], lock: str, tmp_path: Path
+) -> None:
+    code, said = audit(database[0])
+    assert code == 1, said
+    assert f"so {lock} was not checked" in said
+    code, said = audit(database[0], ignore(tmp_path, f"{KNOWN} 2099-01-01 We never call it."))
+    assert (code, said.count("NOT CHECKED")) == (3, 1), said
 
 
 def test_one_that_does_not_concern_us_is_ignored_until_its_day(database: tuple[str, list[str]], tmp_path: Path) -> None:
