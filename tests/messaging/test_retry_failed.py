@@ -193,4 +193,5 @@ def test_as_many_messages_are_counted_as_are_sent_again(bench: MessagingBench, f
     message_job = repositories_messages.find_message_job(bench.tenant.pk, job_id)
     assert message_job
     assert repositories_messages.count_retryable(message_job) == 2
+    assert repositories_messages.count_without_number(message_job) == 1
     assert len(bench.outcomes(retry(bench, job_id))) == 2

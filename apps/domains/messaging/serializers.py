@@ -159,10 +159,21 @@ class MessageJobDetailSerializer(MessageJobSerializer):
     """A bulk message and a page of its messages. Only the OpenAPI document uses this class, not the view."""
 
     retryable = serializers.IntegerField(help_text="How many messages `retry-failed` would send.")
+    without_number = serializers.IntegerField(
+        help_text="How many messages failed because there was no phone number, and could be sent again if there were."
+    )
     count = serializers.IntegerField()
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
     results = MessageSerializer(many=True)
 
     class Meta(MessageJobSerializer.Meta):
-        fields = (*MessageJobSerializer.Meta.fields, "retryable", "count", "next", "previous", "results")  # type: ignore[assignment]
+        fields = (
+            *MessageJobSerializer.Meta.fields,
+            "retryable",
+            "without_number",
+            "count",
+            "next",
+            "previous",
+            "results",
+        )  # type: ignore[assignment]

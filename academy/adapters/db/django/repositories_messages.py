@@ -84,6 +84,14 @@ def count_retryable(message_job: MessageJob) -> int:
     return _retryable(message_job).count()
 
 
+def count_without_number(message_job: MessageJob) -> int:
+    """Return how many messages failed because there was no phone number, and there is still none."""
+    failed = rows_of(message_job.tenant_id, Message).filter(
+        job=message_job, status=MessageStatus.FAILED, code=MessageCode.NO_PHONE, student__deleted_at=None
+    )
+    return failed.filter(**{_present_phone(message_job): ""}).count()
+
+
 def _retryable(message_job: MessageJob) -> QuerySet[Message]:
     failed = rows_of(message_job.tenant_id, Message).filter(
         job=message_job,

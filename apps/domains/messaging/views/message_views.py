@@ -123,7 +123,14 @@ class MessageDetailView(APIView):
         pages = Pages()
         page = pages.paginate_queryset(repositories_messages.messages_of(tenant_id, job_id, status), request) or []
         listed = pages.get_paginated_response(MessageSerializer(page, many=True).data).data
-        return Response({**shown(tenant_id, [message_job])[0], "retryable": retryable(message_job), **listed})
+        return Response(
+            {
+                **shown(tenant_id, [message_job])[0],
+                "retryable": retryable(message_job),
+                "without_number": without_number(message_job),
+                **listed,
+            }
+        )
 
 
 def valid(form: MessageForm) -> dict[str, Any]:
@@ -158,6 +165,13 @@ def retryable(message_job: MessageJob) -> int:
     if message_job.job.status != JobStatus.DONE or hasattr(message_job, "retry"):
         return 0
     return repositories_messages.count_retryable(message_job)
+
+
+def without_number(message_job: MessageJob) -> int:
+    """Return how many messages `retry-failed` would send if their recipients had phone numbers."""
+    if message_job.job.status != JobStatus.DONE or hasattr(message_job, "retry"):
+        return 0
+    return repositories_messages.count_without_number(message_job)
 
 
 def status_param(request: Request) -> MessageStatus | None:

@@ -15,7 +15,7 @@ import { phone } from "./size.js";
 
 const FILTERS = ["", "sent", "failed", "pending"];
 
-/** @typedef {import("./outcome.js").Bulk & {retryable: number, retry_can_help: boolean}} Detail
+/** @typedef {import("./outcome.js").Bulk & {retryable: number, without_number: number, retry_can_help: boolean}} Detail
  *  @typedef {import("../../realtime/client.js").Record} Record */
 
 export class MessageDetail {
@@ -43,10 +43,11 @@ export class MessageDetail {
   #buttons = new Buttons();
   #retry = cell("button", "", { type: "button", "aria-describedby": "messages-retry-hint" });
   #retryHint = element("p", { id: "messages-retry-hint", class: "hint" });
+  #noNumber = element("p", { class: "warnings" });
   #links = element("p", { class: "meta links" });
   #problem = element("p", { class: "problem", role: "alert" });
   #body = element("div", {}, element("p", { class: "kind" }, this.#chip, this.#about), this.#text, this.#bar.node, this.#counts,
-    this.#failure, this.#buttons.node, element("div", { class: "retry" }, this.#retry, this.#retryHint), this.#problem, this.#links);
+    this.#failure, this.#buttons.node, this.#noNumber, element("div", { class: "retry" }, this.#retry, this.#retryHint), this.#problem, this.#links);
   #listTitle = element("h2");
   #filters = element("div", { class: "choose", role: "group" });
   #later = element("p", { class: "hint" });
@@ -165,7 +166,9 @@ export class MessageDetail {
   }
 
   /** @param {Detail} detail */
-  #renderRetry({ retryable, retried_by, retry_of }) {
+  #renderRetry({ retryable, without_number: without, retried_by, retry_of }) {
+    this.#noNumber.hidden = !this.#office || without === 0;
+    this.#noNumber.replaceChildren(cell("span", `${t("messages_no_number_hint", { n: without })} `), cell("a", t("messages_to_students"), { href: "/students" }));
     this.#retry.hidden = this.#retryHint.hidden = !this.#office || retryable === 0;
     this.#retry.textContent = t("messages_retry", { n: retryable });
     this.#links.replaceChildren(
@@ -201,12 +204,13 @@ export class MessageDetail {
   }
 
   /** @param {import("../parts/paged-table.js").Row} row */
-  #outcomeOf({ status, code, error, sent_at }) {
+  #outcomeOf({ status, code, error, sent_at, student_id: student }) {
     const over = this.#record !== null && isTerminal(this.#record);
     const word = status === "PENDING" && over ? "not_sent" : status;
     const text = sent_at ? t("messages_sent_at", { time: when(Date.parse(sent_at) / 1000) }) : t(`messages_status_${word}`);
     const node = element("div", { class: "outcome", "data-status": status === "SENT" ? "DONE" : status }, cell("span", text, { class: "chip" }));
     if (code) node.append(cell("span", t(`messages_why_${code}`, { reason: error }), { class: "meta" }));
+    if (code === "no_phone" && student && this.#office) node.append(cell("a", t("messages_add_number"), { href: `/students/${student}` }));
     return node;
   }
 

@@ -6,6 +6,7 @@ import { number, t } from "../strings.js";
 import { phone, sizeInWords } from "./size.js";
 
 const PAUSE_MS = 700;
+const SHOWN = 5; // students or numbers that are named; the others are counted
 
 /**
  * @typedef {{name: string, recipient: string, text: string, letters: number, bytes: number, cost_class: string}} Sample
@@ -112,20 +113,25 @@ export function doubtsOf({ without_number, without_number_names, shared_numbers,
 /** @param {Answer} answer */
 function warningsOf(answer) {
   const doubts = doubtsOf(answer);
-  const shared = element("ul", {}, ...answer.shared.map(({ recipient, messages: n, names: who }) => (
-    cell("li", t("messages_shared_line", { phone: phone(recipient), n, names: names(who, n) })))));
+  const lines = answer.shared.slice(0, SHOWN).map(({ recipient, messages: n, names: who }) => (
+    t("messages_shared_line", { phone: phone(recipient), n, names: names(who, n) })));
+  const more = answer.shared_numbers - lines.length;
+  const shared = element("ul", {}, ...[...lines, ...(more > 0 ? [t("messages_shared_more", { n: more })] : [])].map((text) => cell("li", text)));
+  const hint = element("p", {}, cell("span", `${t("messages_number_hint")} `), cell("a", t("messages_to_students"), { href: "/students" }));
   return doubts.flatMap((doubt, index) => {
     if (!doubt) return [];
     const line = cell("li", doubt);
+    if (index === 0) line.append(hint);
     if (index === 1) line.append(shared);
     return [line];
   });
 }
 
-/** @param {string[]} shown @param {number} all */
-function names(shown, all) {
+/** The first names, and how many others there are. @param {string[]} known @param {number} all */
+function names(known, all) {
+  const shown = known.slice(0, SHOWN);
   const list = shown.join(", ");
-  return shown.length < all ? t("messages_and_more", { names: list }) : list;
+  return shown.length < all ? t("messages_and_more", { names: list, n: all - shown.length }) : list;
 }
 
 /** @param {Answer} answer */

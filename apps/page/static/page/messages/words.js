@@ -70,12 +70,20 @@ export const WORDS = {
   messages_warn_no_number: ["전화번호가 없어 받지 못하는 학생 {n}명: {names}", "Students without a phone number, who get nothing ({n}): {names}"],
   messages_warn_shared: ["같은 번호로 여러 건을 받는 곳 {n}곳", "Numbers that get several messages: {n}"],
   messages_shared_line: ["{phone}: {n}건 ({names})", "{phone}: {n} messages ({names})"],
+  messages_shared_more: ["외 {n}곳", "{n} more"],
   messages_warn_too_long: [
     "{n}건이 2,000바이트를 넘습니다. 통신사가 받지 않을 수 있으니 내용을 줄여 주십시오.",
     "Messages of more than 2,000 bytes: {n}. Carriers may refuse them: shorten the text.",
   ],
   messages_warn_letters: ["문자로 보낼 수 없는 글자가 있습니다: {letters}", "Text messages cannot carry these letters: {letters}"],
-  messages_and_more: ["{names} 외", "{names} and others"],
+  messages_and_more: ["{names} 외 {n}", "{names} and {n} more"],
+  messages_no_number_hint: [
+    "전화번호가 없어 보내지 못한 문자가 {n}건 있습니다. 학생 화면에서 학생을 열어 ‘정보 고치기’로 번호를 넣은 뒤 이 화면을 다시 열면 다시 보낼 수 있습니다.",
+    "Messages that failed because there is no phone number: {n}. Open each student, add the number with “Change”, and open this page again: then they can be sent again.",
+  ],
+  messages_to_students: ["학생 화면 열기", "Open the students"],
+  messages_add_number: ["번호 넣기", "Add the number"],
+  messages_number_hint: ["번호는 학생 화면에서 넣습니다. 쓰던 문자는 그대로 남습니다.", "Numbers are added to the students. What you have written is kept."],
 
   messages_send: ["문자 보내기", "Send"],
   messages_sending: ["보내는 중…", "Sending…"],
