@@ -15,6 +15,8 @@ from realtime import conf
 
 MOST_LETTERS = 100
 """How many dead letters of each queue are shown at most. The command `deadletters` shows all."""
+MOST_SEARCHED = 1000
+"""How many letters are received at most in the search for one letter."""
 LOCK_SECONDS = 120
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
@@ -26,6 +28,10 @@ class BusyError(Exception):
 
 class NoSuchLetterError(Exception):
     """The queue has no dead letter with this id."""
+
+
+class TooManyLettersError(Exception):
+    """The letter is not among the first `MOST_SEARCHED` that the queue gave. There are more letters."""
 
 
 def list_letters() -> list[dict[str, Any]]:
@@ -42,14 +48,16 @@ def list_letters() -> list[dict[str, Any]]:
 def with_letter(queue_name: str, letter_id: str, act: Callable[[DeadLetters, Letter], str]) -> str:
     """Call `act` with the letter that has this id, and return what `act` returns.
 
-    Raises NoSuchLetterError if there is no such letter, the errors of `list_letters`, and those of `act`.
+    Raises NoSuchLetterError if there is no such letter, TooManyLettersError if it was not found among very many, the
+    errors of `list_letters`, and those of `act`.
     """
     queue = DeadLetters(queue_name)
-    with _alone(), queue.opened(wanted=letter_id) as letters:
+    with _alone(), queue.opened(most=MOST_SEARCHED, wanted=letter_id) as letters:
         for letter in letters:
             if letter.message_id == letter_id:
                 return act(queue, letter)
-    raise NoSuchLetterError
+        searched = len(letters)
+    raise NoSuchLetterError if searched < MOST_SEARCHED else TooManyLettersError
 
 
 def _letters_of(queue_name: str) -> list[dict[str, Any]]:

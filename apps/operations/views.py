@@ -37,23 +37,29 @@ def ticket(request: HttpRequest) -> HttpResponse:
     return ticket_answer(request, operators_ticket(request))
 
 
+PROBLEMS: dict[type[Exception], tuple[int, str, str]] = {
+    letters.BusyError: (409, "letters_busy", "Another operator looks at the dead letters: try again soon."),
+    letters.NoSuchLetterError: (404, "letter_gone", "There is no such dead letter any more."),
+    letters.TooManyLettersError: (
+        409,
+        "letters_many",
+        "The queue has too many dead letters to find this one here: use `manage.py deadletters`.",
+    ),
+    RedisError: (503, "redis_unavailable", "Redis cannot be reached at the moment; try again in a few seconds."),
+}
+
+
 def _answers_errors(view: View) -> View:
     @wraps(view)
     def answer(request: HttpRequest) -> HttpResponse:
         try:
             return view(request)
-        except letters.BusyError:
-            return problem(409, "letters_busy", "Another operator looks at the dead letters: try again soon.")
-        except letters.NoSuchLetterError:
-            return problem(404, "letter_gone", "There is no such dead letter any more.")
         except JobStateError as error:
             return problem(409, error.code, str(error))
         except QueueUnavailableError as error:
             return problem(503, "queue_unavailable", str(error))
-        except RedisError:
-            return problem(
-                503, "redis_unavailable", "Redis cannot be reached at the moment; try again in a few seconds."
-            )
+        except tuple(PROBLEMS) as error:
+            return problem(*next(found for kind, found in PROBLEMS.items() if isinstance(error, kind)))
 
     return answer
 

@@ -98,6 +98,7 @@ export const WORDS = {
   operations_delete_lead: ["{name}. 되돌릴 수 없습니다. 작업은 실패한 채로 남습니다.", "{name}. This cannot be undone. The job stays failed."],
   operations_delete_yes: ["지우기", "Delete"],
   error_letter_gone: ["이 메시지는 이제 없습니다.", "This letter is gone."],
+  error_letters_many: ["처리하지 못한 메시지가 너무 많아 찾지 못했습니다. 명령 manage.py deadletters를 쓰십시오.", "There are too many dead letters to find this one here: use the command manage.py deadletters."],
   error_letters_busy: ["다른 관리자가 보고 있습니다. 몇 초 뒤에 다시 시도해 주십시오.", "Another operator is looking. Try again in a few seconds."],
   error_queue_unavailable: ["큐에 연결할 수 없습니다. 잠시 후 다시 시도해 주십시오.", "The queue cannot be reached. Try again in a moment."],
   error_redis_unavailable: ["Redis에 연결할 수 없습니다. 잠시 후 다시 시도해 주십시오.", "Redis cannot be reached. Try again in a moment."],
