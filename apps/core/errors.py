@@ -41,8 +41,11 @@ BAD_REQUESTS: list[tuple[type[Exception], str]] = [
 ]
 
 
-MAY_NAME_ANOTHER_TENANTS = {status.HTTP_400_BAD_REQUEST, status.HTTP_403_FORBIDDEN, status.HTTP_404_NOT_FOUND}
-"""For refusals with these statuses, the ids in the request are checked: they may belong to another tenant."""
+IDS_NOT_CHECKED = {status.HTTP_401_UNAUTHORIZED, status.HTTP_429_TOO_MANY_REQUESTS}
+"""For every other refusal (4xx), the ids in the request are checked: they may belong to another tenant.
+
+With 401 nobody is known who could be named in the audit log, and a 429 must cost less than the request itself.
+"""
 
 
 class ApiError(exceptions.APIException):
@@ -82,7 +85,7 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
         error = _of_quota(error)
     if isinstance(error, exceptions.APIException):
         set_rollback()
-        if error.status_code in MAY_NAME_ANOTHER_TENANTS:
+        if status.is_client_error(error.status_code) and error.status_code not in IDS_NOT_CHECKED:
             note_other_tenants_ids(context)
         return Response(_body(error), error.status_code, headers=_headers(error))
     if isinstance(error.__cause__, LockNotAvailable):

@@ -32,6 +32,24 @@ def test_an_id_of_another_academy_is_audited_even_if_the_body_cannot_be_read(cli
     assert noted == [f"lecture:{lecture.pk}"]
 
 
+@pytest.mark.parametrize(
+    ("method", "body", "content_type", "status"),
+    [
+        ("PATCH", b"title", "text/csv", 415),
+        ("POST", b"{}", "application/json", 405),
+        ("PATCH", b"{", "application/json", 400),
+    ],
+)
+def test_an_id_of_another_academy_is_audited_whatever_the_refusal_is(
+    client: Client, lecture: Lecture, method: str, body: bytes, content_type: str, status: int
+) -> None:
+    with capture_logs() as logs:
+        answer = client.generic(method, f"/api/v1/lectures/{lecture.pk}/", body, content_type=content_type)
+    assert answer.status_code == status
+    noted = [line["subject"] for line in logs if line["event"] == Event.OTHER_TENANT_REFUSED]
+    assert noted == [f"lecture:{lecture.pk}"]
+
+
 def test_a_refused_request_is_answered_even_if_the_query_for_the_audit_log_fails(
     client: Client, lecture: Lecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
