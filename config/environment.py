@@ -125,6 +125,8 @@ class Environment(BaseSettings):
     quota_jobs: int = Field(200, ge=1, le=1_000_000)
     quota_encoding_minutes: int = Field(1440, ge=1, le=10_000_000)
     quota_storage_bytes: int = Field(200_000_000_000, ge=1, le=1_000_000_000_000_000)
+    quota_changes_per_user: int = Field(300, ge=10, le=1_000_000)
+    quota_changes_per_tenant: int = Field(1500, ge=10, le=10_000_000)
 
     realtime_key_prefix: str = Field(Engine.key_prefix, pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
     realtime_allowed_origins: Origins = list(Engine.allowed_origins)

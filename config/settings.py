@@ -148,6 +148,7 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 1
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.core.authentication.AccessTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["apps.core.permissions.RoleAllows"],
+    "DEFAULT_THROTTLE_CLASSES": ["apps.core.change_quota.ChangeQuota"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["apps.core.parsers.BoundedJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "apps.core.pagination.Pages",
@@ -183,6 +184,8 @@ WORKER_METRICS_PORT = ENVIRONMENT.worker_metrics_port
 QUOTA_JOBS = ENVIRONMENT.quota_jobs
 QUOTA_ENCODING_MINUTES = ENVIRONMENT.quota_encoding_minutes
 QUOTA_STORAGE_BYTES = ENVIRONMENT.quota_storage_bytes
+QUOTA_CHANGES_PER_USER = ENVIRONMENT.quota_changes_per_user
+QUOTA_CHANGES_PER_TENANT = ENVIRONMENT.quota_changes_per_tenant
 
 REALTIME_REDIS_URL = ENVIRONMENT.redis_url
 REALTIME_KEY_PREFIX = ENVIRONMENT.realtime_key_prefix

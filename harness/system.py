@@ -94,6 +94,8 @@ def _environment(servers: Servers, name: str) -> dict[str, str]:
         "DATABASE_URL": _url(servers, name),
         "PYTHONUNBUFFERED": "1",
         "REALTIME_MAX_CONNECTIONS_PER_USER": "1000",  # all clients of a test may be of one user
+        "QUOTA_CHANGES_PER_USER": "1000000",
+        "QUOTA_CHANGES_PER_TENANT": "10000000",
         "REALTIME_DRAIN_SECONDS": "0",
         "WORKER_POLL_SECONDS": "1",  # an idle worker ends only after its poll
         "WORKER_RETRY_SECONDS": "1",

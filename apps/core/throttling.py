@@ -1,10 +1,10 @@
-"""Limits how often somebody may try to sign in, or have a password hashed.
+"""Limits how often somebody may try to sign in, have a password hashed, or change something.
 
 Each attempt is counted before its password is checked.
 
-There are four counters, each for a minute: for the account from one address, for the address, for the account from all
-addresses, and for the academy. A failed attempt counts 1. A successful attempt counts one half, and not 0, because its
-password is hashed, too.
+There are four counters for attempts, each for a minute: for the account from one address, for the address, for the
+account from all addresses, and for the academy. A failed attempt counts 1. A successful attempt counts one half, and
+not 0, because its password is hashed, too.
 
 An address is known if the account recently signed in from it. The last two counters do not apply to attempts from a
 known address. So a stranger who tries an account from elsewhere locks out nobody at a known address.
@@ -57,10 +57,10 @@ _ALWAYS, _ALL = 2, 4
 
 # Count an attempt. Return whether the address is known (0 or 1), and the wait in ms (0: the attempt is counted).
 # Refused attempts are not counted, so that the wait ends.
-# KEYS: 1 known, 2 to 5 the counters. ARGV: 1 window in ms, 2 to 5 their limits in units.
+# KEYS: 1 known, the others the counters. ARGV: 1 window in ms, the others the counters' limits in units.
 _TAKE = """
 local known = redis.call('EXISTS', KEYS[1])
-local last = known == 1 and 3 or 5
+local last = known == 1 and 3 or #KEYS
 for number = 2, last do
   if tonumber(redis.call('GET', KEYS[number]) or '0') + 2 > tonumber(ARGV[number]) then
     return {known, math.max(1, redis.call('PTTL', KEYS[number]))}
@@ -128,6 +128,15 @@ def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Atte
         whole = math.ceil(wait_seconds)
         raise TooManyAttemptsError(kind, whole)
     return Attempt(known, keys[: 1 + (_ALWAYS if known else _ALL)])
+
+
+def count_change(tenant_id: int, user_id: int) -> int:
+    """Count a request that changes something. Return 0, or if there were too many, the number of seconds to wait."""
+    names = ("known", f"user:{user_id}", f"tenant:{tenant_id}")  # no address is known: both counters apply
+    keys = tuple(f"{conf.key_prefix()}changes:{name}" for name in names)
+    limits = (settings.QUOTA_CHANGES_PER_USER, settings.QUOTA_CHANGES_PER_TENANT)
+    _, wait_seconds = _counters().take(keys, [FAILURE * limit for limit in limits])
+    return math.ceil(wait_seconds)
 
 
 def network_of(address: str) -> str:

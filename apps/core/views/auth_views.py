@@ -18,6 +18,7 @@ from academy.passwords import hash_password
 from apps.core.audit import Event, account_mark, audit, audit_limited
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import LogoutAuthentication, address_of, caller_of, device_of
+from apps.core.change_quota import NO_QUOTA
 from apps.core.errors import ApiError
 from apps.core.hashing import Origin, hashing
 from apps.core.models import User
@@ -215,6 +216,7 @@ class LogoutView(APIView):
     """
 
     authentication_classes = (LogoutAuthentication,)
+    throttle_classes = NO_QUOTA
     opens_before_password_change = True
     roles = {"POST": EVERYONE}  # noqa: RUF012 - read only
     _by_refresh_token = False
@@ -270,6 +272,7 @@ class PasswordView(APIView):
     `old_password` is not needed if the account has no password, as after a sign-in with a one-time code.
     """
 
+    throttle_classes = NO_QUOTA
     opens_before_password_change = True
     roles = {"POST": EVERYONE}  # noqa: RUF012 - read only
 

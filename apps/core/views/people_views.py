@@ -24,6 +24,7 @@ from academy.people import PersonError, PersonMissingError
 from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
+from apps.core.change_quota import NO_QUOTA
 from apps.core.errors import ApiError
 from apps.core.models import User
 from apps.core.one_time_codes import grouped, hash_of, new_code
@@ -87,17 +88,14 @@ class PersonForm(serializers.Serializer[Any]):
     )
     parent_phone = serializers.CharField(max_length=40, required=False)
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "parent_phone" not in attrs:
-            return attrs
-        if attrs["role"] != Role.PARENT:
-            raise serializers.ValidationError({"parent_phone": ["Only the account of a parent has this field."]})
-        phone = normalise_korean_mobile(attrs["parent_phone"])
+    def validate_parent_phone(self, text: str) -> str:
+        """Check the phone here, and not in `validate`, which is called only when all fields are valid."""
+        if self.initial_data.get("role") != Role.PARENT:
+            raise serializers.ValidationError("Only the account of a parent has this field.")
+        phone = normalise_korean_mobile(text)
         if phone is None:
-            raise serializers.ValidationError(
-                {"parent_phone": ["Write a Korean mobile number, such as 010-1234-5678."]}
-            )
-        return attrs | {"parent_phone": phone}
+            raise serializers.ValidationError("Write a Korean mobile number, such as 010-1234-5678.")
+        return phone
 
 
 class PersonChange(serializers.Serializer[Any]):
@@ -171,6 +169,7 @@ class PersonView(APIView):
 class PersonCloseView(APIView):
     """Close an account. Its sign-ins, tokens, connections and one-time code end at once."""
 
+    throttle_classes = NO_QUOTA
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
 
     @extend_schema(request=None, responses=PersonSerializer, parameters=[OpenApiParameter("user_id", int, "path")])

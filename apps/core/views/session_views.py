@@ -20,6 +20,7 @@ from academy.domain.roles import EVERYONE, OFFICE, may_manage
 from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
+from apps.core.change_quota import NO_QUOTA
 from apps.core.models import LoginSession
 from apps.core.openapi import extend_schema
 from apps.core.query_params import number_param
@@ -73,6 +74,7 @@ def may_end(caller: Caller, user_id: int) -> bool:
 class SessionListView(ListAPIView[LoginSession]):
     """List the sessions of the caller, or of the account `?user=`. The most recently used session is the first."""
 
+    throttle_classes = NO_QUOTA
     roles = {"GET": EVERYONE, "DELETE": EVERYONE}  # noqa: RUF012 - read only
     serializer_class = SessionSerializer
 
@@ -96,6 +98,7 @@ class SessionListView(ListAPIView[LoginSession]):
 class SessionView(APIView):
     """End one session. This also ends its tokens, tickets and connections."""
 
+    throttle_classes = NO_QUOTA
     roles = {"DELETE": EVERYONE}  # noqa: RUF012 - read only
 
     @extend_schema(operation_id="end_session", responses={204: None})
