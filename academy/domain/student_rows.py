@@ -166,16 +166,31 @@ def read_row(
     )
 
 
-def _problem(name: str, parent_phone: str, parent_digits: str | None, digits: str | None) -> ProblemCode | None:
-    if not name:
-        return ProblemCode.NAME_MISSING
-    if len(name) > MAX_NAME_LETTERS:
-        return ProblemCode.NAME_TOO_LONG
-    if not parent_phone:
+def problem_of(column: Column, text: str, normalise_phone: Callable[[str], str | None]) -> ProblemCode | None:
+    """Return what is wrong with the text of a cell, or None. `normalise_phone` is that of `read_row`."""
+    if column is Column.NAME:
+        return _name_problem(clean_text(text))
+    phone = value_of(text)
+    if column is Column.PARENT_PHONE and not phone:
         return ProblemCode.PHONE_MISSING
-    if parent_digits is None or digits is None:
+    if column in {Column.PARENT_PHONE, Column.PHONE} and phone and normalise_phone(phone) is None:
         return ProblemCode.PHONE_INVALID
     return None
+
+
+def _problem(name: str, parent_phone: str, parent_digits: str | None, digits: str | None) -> ProblemCode | None:
+    """Return the first problem of a row, or None. Its phones were normalised already, which takes long."""
+    if problem := _name_problem(name):
+        return problem
+    if not parent_phone:
+        return ProblemCode.PHONE_MISSING
+    return ProblemCode.PHONE_INVALID if parent_digits is None or digits is None else None
+
+
+def _name_problem(name: str) -> ProblemCode | None:
+    if not name:
+        return ProblemCode.NAME_MISSING
+    return ProblemCode.NAME_TOO_LONG if len(name) > MAX_NAME_LETTERS else None
 
 
 _IGNORED = re.compile(r"[\W_]|필수|선택|required|optional")

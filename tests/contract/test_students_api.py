@@ -52,6 +52,15 @@ async def test_an_invalid_student_is_refused_with_one_sentence(system: System) -
     assert (garbled.status_code, garbled.json()["code"]) == (400, "parse_error")
 
 
+async def test_all_wrong_fields_are_named_at_once(system: System) -> None:
+    wrong = {"name": " ", "parent_phone": "02-123", "phone": "12", "school": "가" * 51, "lecture": "x"}
+    async with system.client() as client:
+        answer = await client.post("/api/v1/students/", json=wrong)
+        assert (answer.status_code, answer.json()["fields"].keys()) == (400, wrong.keys())
+        some = await client.post("/api/v1/enrolments/", json={"lecture": 999_999_999, "student": 999_999_999})
+    assert (some.status_code, some.json()["fields"].keys()) == (400, {"lecture", "student"})
+
+
 async def test_lists_have_pages(system: System) -> None:
     await system.until_idle()
     async with system.client() as client:

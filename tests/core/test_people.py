@@ -271,6 +271,12 @@ def test_a_wrong_field_is_named(client: Client, changes: dict[str, Any], field: 
     assert (answer.status_code, *json.loads(answer.content)["fields"]) == (400, field)
 
 
+def test_all_wrong_fields_are_named_at_once(client: Client) -> None:
+    answer = send(client, "", {"role": "teacher", "name": " ", "username": "Kim", "parent_phone": "02-123"})
+    assert answer.status_code == 400
+    assert json.loads(answer.content)["fields"].keys() == {"name", "username", "parent_phone"}
+
+
 def test_a_user_name_that_is_taken_is_refused_and_another_academy_may_have_it(client: Client, owner: User) -> None:
     new = {"role": "teacher", "name": "새 사람", "username": "new"}
     added, twice = send(client, "", new), send(client, "", new)

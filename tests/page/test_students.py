@@ -114,6 +114,31 @@ async def test_the_list_is_filtered_by_lecture(console: Console, system: System)
     await expect(page).to_have_url(re.compile(f"lecture={lecture['id']}"))
 
 
+async def test_a_form_says_everything_that_is_wrong_at_once_beside_the_fields(console: Console) -> None:
+    page = await opened(console)
+    await page.get_by_role("button", name="학생 추가").press("Enter")
+    await page.get_by_label("학부모 전화", exact=True).fill("02-123")
+    await page.get_by_label("학생 전화", exact=True).fill("12")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("이름", exact=True)).to_be_focused()
+    problems = page.get_by_role("dialog").locator(".form-field .problem:not(:empty)")
+    await expect(problems).to_have_text(
+        [re.compile("이름을"), re.compile("학부모 전화번호를"), re.compile("학생 전화번호를")]
+    )
+    await expect(page.get_by_role("dialog").locator("[aria-invalid=true]")).to_have_count(3)
+    await page.get_by_role("button", name="닫기", exact=True).press("Enter")
+
+
+async def test_an_empty_title_is_named_in_the_language_of_the_page(console: Console) -> None:
+    page = await console.open("/lectures")
+    await page.get_by_role("button", name="강의 추가").press("Enter")
+    await page.keyboard.type("  ")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog").locator(".form-field .problem:not(:empty)")).to_have_text(
+        "이 칸을 채워 주십시오."
+    )
+
+
 @pytest.mark.parametrize("width", [360, 1440])
 async def test_a_person_adds_changes_removes_and_restores_a_student_with_the_keyboard(
     console: Console, width: int

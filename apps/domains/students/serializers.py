@@ -1,12 +1,11 @@
 """The representations of students in the API, and the forms for new ones."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
 
 from academy.adapters.excel.phones import normalise_korean_mobile
-from academy.domain.student_rows import Column, ProblemCode, RowProblem, StudentRow, read_row
+from academy.domain.student_rows import REASONS, Column, StudentRow, problem_of, read_row
 from apps.core.query_params import MAX_SEARCH_LETTERS, MAX_SEARCH_WORDS
 from apps.domains.students.models import Student
 
@@ -54,18 +53,33 @@ class StudentForm(serializers.Serializer[Any]):
     grade = serializers.CharField(max_length=20, required=False, allow_blank=True)
     lecture = serializers.IntegerField(required=False, write_only=True)
 
+    def validate_name(self, text: str) -> str:
+        return _checked(Column.NAME, text)
+
+    def validate_parent_phone(self, text: str) -> str:
+        return _checked(Column.PARENT_PHONE, text)
+
+    def validate_phone(self, text: str) -> str:
+        return _checked(Column.PHONE, text)
+
     def row(self, before: Student | None = None) -> StudentRow:
         """Return the fields as a normalised row.
 
-        `before` supplies the fields that the request does not contain. Raises ValidationError for an invalid row.
+        `before` supplies the fields that the request does not contain. Raises ValidationError if one of these is
+        invalid, which only other code can have stored.
         """
         cells = {column: str(getattr(before, column.value, "")) for column in Column} if before else {}
         cells |= {column: self.validated_data[column.value] for column in Column if column.value in self.validated_data}
         row = read_row(1, cells, normalise_korean_mobile)
         if isinstance(row, StudentRow):
             return row
-        problem = row or RowProblem(1, ProblemCode.NAME_MISSING)
-        raise serializers.ValidationError({_field_of(problem, cells): [problem.reason]})
+        raise serializers.ValidationError(
+            {
+                column.value: [REASONS[problem]]
+                for column in Column
+                if (problem := problem_of(column, cells.get(column, ""), normalise_korean_mobile))
+            }
+        )
 
     def changes(self, before: Student) -> dict[str, str]:
         """Return the normalised values of the fields that the request contains.
@@ -76,14 +90,11 @@ class StudentForm(serializers.Serializer[Any]):
         return {column.value: getattr(row, column) for column in Column if column.value in self.validated_data}
 
 
-def _field_of(problem: RowProblem, cells: Mapping[Column, str]) -> str:
-    """Return the name of the field that makes a row invalid."""
-    match problem.code:
-        case ProblemCode.NAME_MISSING | ProblemCode.NAME_TOO_LONG:
-            return Column.NAME.value
-        case ProblemCode.PHONE_INVALID if normalise_korean_mobile(cells[Column.PARENT_PHONE]):
-            return Column.PHONE.value
-    return Column.PARENT_PHONE.value
+def _checked(column: Column, text: str) -> str:
+    """Return the text of a field. Raises ValidationError if a row with it would be invalid."""
+    if problem := problem_of(column, text, normalise_korean_mobile):
+        raise serializers.ValidationError(REASONS[problem])
+    return text
 
 
 class ImportForm(serializers.Serializer[Any]):

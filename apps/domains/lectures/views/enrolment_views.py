@@ -44,10 +44,13 @@ class EnrolmentListView(ListAPIView[Enrollment]):
         form.is_valid(raise_exception=True)
         tenant_id = caller_of(request).tenant_id
         lecture_id, student_id = form.validated_data["lecture"], form.validated_data["student"]
+        wrong = {}
         if not repositories_students.lecture_exists(tenant_id, lecture_id):
-            raise ValidationError({"lecture": ["There is no such lecture."]})
+            wrong["lecture"] = ["There is no such lecture."]
         if repositories_students.find_student(tenant_id, student_id) is None:
-            raise ValidationError({"student": ["There is no such student."]})
+            wrong["student"] = ["There is no such student."]
+        if wrong:
+            raise ValidationError(wrong)
         repositories_students.enroll_student(tenant_id, student_id, lecture_id)
         rows = repositories_lectures.enrolments_of(tenant_id, lecture_id=lecture_id, student_id=student_id)
         return Response(EnrolmentSerializer(rows.get()).data, status=201)

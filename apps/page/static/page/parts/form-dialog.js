@@ -1,8 +1,10 @@
 // A form in a dialog: its fields, what is wrong with each of them, and a button that saves.
+//
+// The browser checks nothing, because it would tell of one field at a time: the server names all wrong fields at once.
 
 import { cell, element } from "../dom.js";
 import { sentenceFor } from "../sentences.js";
-import { explain, t } from "../strings.js";
+import { explain, known, t } from "../strings.js";
 
 /**
  * A field. `label` and `hint` are keys. With `options`, which returns pairs of a value and its text, the field is a
@@ -25,7 +27,7 @@ export class FormDialog {
   #fields = element("fieldset", { class: "form-fields" });
   #problem = element("p", { class: "problem", role: "alert" });
   #send = cell("button", "", { class: "main" });
-  #form = /** @type {HTMLFormElement} */ (element("form", {}, this.#fields, this.#problem, element("p", { class: "actions" }, this.#send)));
+  #form = /** @type {HTMLFormElement} */ (element("form", { novalidate: "" }, this.#fields, this.#problem, element("p", { class: "actions" }, this.#send)));
   #dialog = /** @type {HTMLDialogElement} */ (element("dialog", { class: "form-dialog", "aria-labelledby": `${this.#id}-heading` },
     element("header", {}, this.#title, this.#close), this.#form));
   /** @type {any} */
@@ -92,11 +94,18 @@ export class FormDialog {
     const [title, input, explanation, problem] = line.children;
     title.textContent = t(label);
     explanation.textContent = hint ? t(hint) : "";
-    const code = this.#error?.fields?.[name]?.[0];
-    problem.textContent = code ? explain("error", this.#error.code, code) : "";
-    if (code) input.setAttribute("aria-invalid", "true");
+    const said = this.#error?.fields?.[name]?.[0];
+    problem.textContent = said ? this.#problemOf(said, /** @type {HTMLInputElement} */ (input).value.trim()) : "";
+    if (said) input.setAttribute("aria-invalid", "true");
     else input.removeAttribute("aria-invalid");
     if (input instanceof HTMLSelectElement) this.#fill(input, options?.() ?? []);
+  }
+
+  /** The sentence for what is wrong with a field. @param {string} said by the server, or the code of a sentence of this page
+   *  @param {string} value */
+  #problemOf(said, value) {
+    if (known(`error_${said}`)) return t(`error_${said}`);
+    return this.#error.code === "invalid" && !value ? t("field_empty") : explain("error", this.#error.code, said);
   }
 
   /** Fills a choice. There may be more options than before, because they are still being loaded when a form opens.

@@ -114,11 +114,12 @@ export class PeopleList {
 
 /** @param {{[name: string]: string}} values @returns {Promise<Person>} */
 async function save({ role, name, username, parent_phone: phone }) {
-  /** @param {string} field @param {string} problem @returns {never} */
-  const refuse = (field, problem) => { throw new api.ApiError(400, { code: problem, fields: { [field]: [problem] } }); };
-  if (!name) refuse("name", "people_name");
-  if (!USERNAME.test(username)) refuse("username", "people_username");
-  if (phone && role !== "parent") refuse("parent_phone", "people_phone_role");
-  if (phone && !PHONE.test(phone)) refuse("parent_phone", "people_phone");
+  /** @type {{[field: string]: string[]}} */
+  const wrong = {};
+  if (!name) wrong.name = ["people_name"];
+  if (!USERNAME.test(username)) wrong.username = ["people_username"];
+  if (phone && role !== "parent") wrong.parent_phone = ["people_phone_role"];
+  else if (phone && !PHONE.test(phone)) wrong.parent_phone = ["people_phone"];
+  if (Object.keys(wrong).length) throw new api.ApiError(400, { code: "invalid", fields: wrong });
   return api.callJson(PATH, { json: { role, name, username, ...(phone && { parent_phone: phone }) } });
 }

@@ -102,14 +102,14 @@ function fields() {
   ];
 }
 
-/** If the API refuses a field, throws an error with the code of the field, for which there is a sentence in each
+/** If the API refuses fields, throws an error with a code for each of them, for which there is a sentence in each
  *  language. @template T @param {Promise<T>} answer @returns {Promise<T>} */
 async function named(answer) {
   try {
     return await answer;
   } catch (error) {
     const { status, fields: refused, message } = /** @type {api.ApiError} */ (error);
-    const field = [...FIELDS, "lecture"].find((name) => refused?.[name]);
-    throw field ? new api.ApiError(status, { code: `students_${field}`, message, fields: { [field]: refused[field] } }) : error;
+    const wrong = [...FIELDS, "lecture"].filter((name) => refused?.[name]).map((name) => [name, [`students_${name}`]]);
+    throw wrong.length ? new api.ApiError(status, { code: `students_${wrong[0][0]}`, message, fields: Object.fromEntries(wrong) }) : error;
   }
 }
