@@ -6,7 +6,8 @@ import pytest
 from playwright.async_api import expect
 
 from academy.adapters.excel.sample import sample_workbook
-from harness.system import System, import_workbook
+from harness.system import System, import_workbook, tenant_of
+from realtime.publish import Publisher
 from tests.page.console import Console, is_live, job
 from tests.page.test_imports import worker_held, worker_slowed
 
@@ -48,6 +49,30 @@ async def test_an_import_is_listed_with_who_started_it_its_progress_and_its_resu
     await expect(shown).to_contain_text("새로 등록")
     await expect(shown.locator(".about")).to_have_text(re.compile("학생 명단 가져오기 · .+ 시작"))
     await expect(page.locator("#spoken")).to_contain_text("봄학기.xlsx: 완료했습니다.")
+
+
+async def test_of_very_many_ended_jobs_the_page_keeps_the_newest_thousand(console: Console, system: System) -> None:
+    system.shell(
+        "from apps.core.models import *; from academy.domain.roles import Role\n"
+        "from academy.adapters.db.django.repositories_core import create_account\n"
+        "owner = User.objects.get(username='owner', tenant__code='saebom')\n"
+        "create_account(Tenant.objects.create(code='busy', name='Busy'), 'owner', '', Role.OWNER, owner.password)"
+    )
+    page = await console.open("/", academy="busy")
+    await is_live(page)
+    for number in range(3):
+        console.publish(f"early:{number}", "DONE", academy="busy")
+    await expect(page.locator("#now-counts")).to_contain_text("끝남 3")
+    topics = [f"late:{number}" for number in range(1000)]
+    tenant_id = tenant_of(system, "busy")
+    with Publisher.from_url(system.redis.url) as publisher:
+        for topic in topics:
+            publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
+    await expect(page.locator("#now-counts")).to_contain_text("끝남 1,000")
+    await page.locator("#now-text").fill("early:")
+    await expect(page.locator("#now-no-match")).to_be_visible()
+    await page.locator("#now-text").fill(topics[0])
+    await expect(job(page, topics[0])).to_be_visible()
 
 
 async def test_a_kind_that_nobody_wrote_a_card_for_is_listed_from_its_record(console: Console) -> None:

@@ -40,8 +40,8 @@ export class Cards {
 
   /** @param {string} topic */
   remove(topic) {
-    this.#cards.delete(topic);
-    this.#arrange();
+    this.#began.delete(topic);
+    if (this.#cards.delete(topic)) this.#arrange();
   }
 
   /** @param {string} topic @param {Record} record */

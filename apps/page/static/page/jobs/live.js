@@ -38,6 +38,7 @@ export class Live {
     feed.on("state", this.#onState);
     if (topics) return;
     feed.watch("*", (record) => this.#take(record));
+    feed.on("forget", (/** @type {string[]} */ topics) => topics.forEach((topic) => this.#forget(topic)));
     for (const newest of readNewest()) {
       // A convenience: the feed brings what runs and what has just ended.
       newest.then((answers) => feed === this.#feed && this.learnAnswers(answers)).catch(() => undefined);
@@ -101,6 +102,14 @@ export class Live {
     // Why a job ended decides whether a retry can help, which only the API knows.
     const ended = before !== null && isTerminal(work.record) && !isTerminal(before);
     if (!work.detail || (ended && work.record.status !== "DONE")) this.#details.want(next.topic, ended);
+  }
+
+  /** Drops a job that the feed no longer keeps, because very many have ended after it. Its own page stays as it is.
+   *  @param {string} topic */
+  #forget(topic) {
+    this.#register.remove(topic);
+    this.#parts.now.remove(topic);
+    this.#listFor(topic)?.remove(topic);
   }
 
   /** @param {string} topic */

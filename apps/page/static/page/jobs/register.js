@@ -30,6 +30,7 @@ export class Register {
     const events = [...(old?.events ?? []), ...eventsBetween(old?.record ?? null, record)].slice(-MOST_EVENTS);
     const work = { topic, record, began, detail, events };
     this.#works.set(topic, work);
+    this.#early.delete(topic);
     return { before: old?.record ?? null, work };
   }
 
@@ -53,6 +54,7 @@ export class Register {
   /** @param {string} topic */
   remove(topic) {
     this.#works.delete(topic);
+    this.#early.delete(topic);
   }
 
   clear() {
