@@ -389,8 +389,75 @@ async def test_a_draft_survives_another_language_and_another_view_but_is_no_othe
     await page.get_by_label("Password", exact=True).fill("academy-demo")
     await page.keyboard.press("Enter")
     await is_live(page)
+    await expect(page).to_have_url(f"{console.address}/")
+    await page.get_by_role("link", name="Messages", exact=True).click()
+    await page.get_by_role("link", name="Write a message").click()
     await expect(page.get_by_label("Text", exact=True)).to_have_value("")
     await expect(page.locator(".picked button")).to_have_count(0)
+
+
+async def test_a_sign_out_in_one_tab_leaves_no_draft_and_no_address_in_the_others(console: Console) -> None:
+    page = await console.open("/messages/new")
+    await is_live(page)
+    await page.get_by_label("내용").fill("초안입니다")
+    closed = await page.context.new_page()  # a tab that is away while somebody signs out, and comes back later
+    await closed.goto(f"{console.address}/static/page/mark.svg")
+    await closed.evaluate("sessionStorage.setItem('academy.message-draft', '초안입니다')")
+    await closed.evaluate(
+        "localStorage.setItem('academy.signed-out', 'before'); sessionStorage.setItem('academy.signed-out', 'before')"
+    )
+    other = await page.context.new_page()
+    await other.goto(f"{console.address}/videos")
+    await is_live(other)
+    await other.get_by_label("제목").fill("비밀 수업")
+    await page.bring_to_front()
+    await other.get_by_role("button", name="로그아웃", exact=True).click()
+    for tab in (page, other):
+        await expect(tab.locator("#sign-in")).to_be_visible()
+        await expect(tab).to_have_url(f"{console.address}/")
+        assert "초안입니다" not in await tab.evaluate(STORED)
+        await expect(tab.locator("#video-title")).to_have_value("")
+    await closed.goto(console.address)
+    await expect(closed.locator("#sign-in")).to_be_visible()
+    assert "초안입니다" not in await closed.evaluate(STORED)
+
+
+async def test_many_students_without_a_number_are_counted_and_the_way_to_their_numbers_is_shown(
+    console: Console, system: System, api: httpx.AsyncClient, gateway: Gateway
+) -> None:
+    names = [f"번호없음{letter}" for letter in "가나다라마바사"]
+    absent = [await student(api, name, f"0106667{number:04d}") for number, name in enumerate(names)]
+    text = f"번호 {uuid4()}"
+    page = await console.open("/messages/new")
+    await is_live(page)
+    await page.get_by_label("학생을 골라서").check()
+    await page.get_by_label("학생 찾기").fill("번호없음")
+    for name in names:
+        await page.get_by_label(f"{name} 선택").check()
+    await page.get_by_label("학생 본인").check()
+    await page.get_by_label("내용").fill(text)
+    warning = page.locator(".preview .warnings li").first
+    await expect(warning).to_contain_text(re.compile(r"학생 7명: \S+, \S+, \S+, \S+, \S+ 외 2"))
+    await expect(warning.get_by_role("link", name="학생 화면 열기")).to_have_attribute("href", "/students")
+    await picture(page, "without-number")
+
+    with system.running_worker("messaging_worker", **worker_settings(gateway)):
+        job_id = await write(api, text=text, to="student", students=absent[:2])
+        await page.goto(f"{console.address}/messages/{job_id}")
+        await ended(page)
+    hint = page.locator(".message .warnings")
+    await expect(hint).to_contain_text("보내지 못한 문자가 2건")
+    await expect(row(page, names[0]).get_by_role("link", name="번호 넣기")).to_have_attribute(
+        "href", f"/students/{absent[0]}"
+    )
+    await picture(page, "no-number-hint")
+    again = page.get_by_role("button", name=re.compile("^실패한 문자 다시 보내기"))
+    await expect(again).to_have_count(0)
+    changed = await api.patch(f"/api/v1/students/{absent[0]}/", json={"phone": "010-6667-9999"})
+    assert changed.status_code == 200
+    await page.reload()
+    await expect(again).to_be_visible()
+    await expect(hint).to_contain_text("보내지 못한 문자가 1건")
 
 
 async def test_an_unknown_message_is_not_found(console: Console) -> None:

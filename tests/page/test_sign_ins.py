@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from harness.browser import new_context
 from harness.system import PASSWORD, System
+from tests.page.test_imports import fill_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -76,6 +77,41 @@ async def test_a_device_is_listed_and_can_be_signed_out_by_keyboard(browser: Bro
     await live(page)
     for one in (page, tablet):
         await one.context.close()
+
+
+async def test_after_a_sign_out_the_next_user_begins_at_the_first_page_and_a_copied_link_still_opens(
+    browser: Browser, system: System
+) -> None:
+    page = await signed_in(browser, system, "owner")
+    await page.get_by_role("link", name="사용자", exact=True).click()
+    await expect(page).to_have_url(f"{system.address}/people")
+    await page.get_by_role("button", name="로그아웃", exact=True).click()
+    await expect(page).to_have_url(f"{system.address}/")
+    await fill_in(page, "saebom", "student", PASSWORD)
+    await expect(page).to_have_url(f"{system.address}/my")
+    await expect(page.locator("#my-title")).to_be_visible()
+    await page.get_by_role("button", name="로그아웃", exact=True).click()
+    await page.goto(f"{system.address}/people?role=teacher")
+    await fill_in(page, "saebom", "owner", PASSWORD)
+    await expect(page).to_have_url(f"{system.address}/people?role=teacher")
+    await expect(page.locator("#people-title")).to_be_visible()
+    await page.context.close()
+
+
+async def test_another_user_than_the_one_whose_sign_in_has_ended_begins_at_the_first_page(
+    browser: Browser, system: System
+) -> None:
+    page = await signed_in(browser, system, "staff")
+    await page.get_by_role("link", name="사용자", exact=True).click()
+    system.query(
+        'UPDATE login_session SET ended_at = now() WHERE ended_at IS NULL AND user_id = (SELECT u.id FROM "user" u'
+        " JOIN tenant t ON t.id = u.tenant_id WHERE u.username = 'staff' AND t.code = 'saebom') RETURNING 1"
+    )
+    await expect(page.locator("#sign-in-problem")).to_contain_text("다시 로그인해 주십시오")
+    await expect(page).to_have_url(f"{system.address}/people")
+    await fill_in(page, "saebom", "student", PASSWORD)
+    await expect(page).to_have_url(f"{system.address}/my")
+    await page.context.close()
 
 
 async def test_a_page_takes_over_the_session_that_an_earlier_version_stored(browser: Browser, system: System) -> None:

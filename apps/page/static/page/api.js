@@ -83,12 +83,13 @@ export async function restore() {
 
 /** Calls `listener` when another tab signs in or out. @param {() => void} listener */
 export function onOtherTab(listener) {
-  addEventListener("storage", (event) => {
-    if (event.key !== KEY && event.key !== null) return;
+  const check = () => {
     if (remembered()?.mark === signedIn()?.session) return;
     session = null;
     listener();
-  });
+  };
+  addEventListener("storage", (event) => (event.key === KEY || event.key === null) && check());
+  addEventListener("pageshow", (event) => event.persisted && check()); // the Back button has brought the page back
 }
 
 /** @param {string} path @param {Options} options @param {string} [token] */
@@ -194,8 +195,34 @@ export async function signIn(json) {
   keep(tokens);
 }
 
+// Changes with each sign-out in this browser. Each tab stores the value that it has seen, so that a tab that slept
+// or was closed at that moment notices it later.
+const SIGNED_OUT = "academy.signed-out";
+
+/** Calls `listener` after each sign-out in this browser, in this tab or in another one. Before it, drops what this tab has
+ *  stored: drafts and file names, which the next person at this computer could read.
+ *  @param {() => void} listener */
+export function onSignOut(listener) {
+  const forgotten = () => {
+    const last = localStorage.getItem(SIGNED_OUT) ?? "";
+    if ((sessionStorage.getItem(SIGNED_OUT) ?? "") === last) return false;
+    sessionStorage.clear();
+    sessionStorage.setItem(SIGNED_OUT, last);
+    return true;
+  };
+  forgotten(); // in a tab that the browser has opened again
+  onSignedOut = () => forgotten() && listener();
+  addEventListener("storage", (event) => event.key === SIGNED_OUT && onSignedOut());
+  addEventListener("pageshow", (event) => event.persisted && onSignedOut());
+}
+
+/** @type {() => void} */
+let onSignedOut = () => undefined;
+
 /** Signs out here at once, and then on the server. A sign-out that does not arrive waits, and is sent again. */
 export function signOut() {
+  localStorage.setItem(SIGNED_OUT, `${Date.now()} ${Math.random()}`);
+  onSignedOut();
   const known = remembered();
   if (known) waitForSignOuts([...new Set([...waitingSignOuts(), known.tenant])]);
   forget();

@@ -21,7 +21,7 @@ import { Question } from "./question.js";
 import { complain, reached, repeat, say, sentenceFor } from "./sentences.js";
 import { SignIns } from "./frame/sign-ins.js";
 import { currentLanguage, setLanguage, t, wordFor } from "./strings.js";
-import { bindVideoForm, listLectures, offerBrokenUpload } from "./videos/video-form.js";
+import { bindVideoForm, dropVideo, listLectures, offerBrokenUpload } from "./videos/video-form.js";
 import * as videos from "./videos/videos.js";
 
 const SCREENS = ["sign-in", "change", "refused", "work"];
@@ -55,6 +55,8 @@ const screens = new Screens(at("work"), {
 });
 /** Whether somebody who need not change the password wants to. */
 let changing = false;
+/** Who was signed in last in this tab. */
+let lastUser = 0;
 
 function translate() {
   document.documentElement.lang = currentLanguage();
@@ -80,6 +82,8 @@ function enter(moveFocus = false) {
   screens.clear();
   for (const dialog of [player, signIns, question]) dialog.close();
   const home = claims ? homeOf(claims.role) : "/";
+  if (claims && lastUser && claims.user !== lastUser) history.replaceState(null, "", "/"); // the address was another user's
+  lastUser = claims?.user ?? lastUser;
   if (location.pathname === "/" && home !== "/") history.replaceState(null, "", home);
   const allowed = claims !== null && VIEWS[router.place.view].includes(claims.role);
   changing &&= claims !== null && !claims.must_change_password;
@@ -154,6 +158,13 @@ function changePassword(wanted) {
   at("change-form", HTMLFormElement).reset();
   say("change-problem", null);
   enter(true);
+}
+
+/** After a sign-out in this browser, leaves nothing of the user for the next person: neither the address nor what was typed. */
+function onSignOut() {
+  history.replaceState(null, "", "/");
+  for (const form of document.forms) form.reset();
+  dropVideo();
 }
 
 /** @param {unknown} [error] the reason, where it was not the user's own wish */
@@ -256,7 +267,6 @@ function bindForms() {
   at("sign-out").addEventListener("click", () => {
     api.signOut();
     leave();
-    sessionStorage.clear(); // drafts and file names, which the next person at this computer could read
   });
   at("show-sign-ins").addEventListener("click", () => signIns.open());
   at("language").addEventListener("click", () => {
@@ -272,6 +282,7 @@ bindForms();
 bindImportForm(learn);
 bindVideoForm(learn);
 onSignedOut(leave);
+api.onSignOut(onSignOut);
 api.onOtherTab(begin);
 api.watchSignOuts((waiting) => say("sign-out-waiting", waiting ? () => t("sign_out_waiting") : null));
 translate();

@@ -16,7 +16,8 @@ let current = null;
 
 /** @param {number} user @returns {Draft} */
 export function readDraft(user) {
-  if (current?.user !== user) current = { ...empty(user), ...stored(user) };
+  const dropped = sessionStorage.getItem(KEY) === null; // somebody has signed out
+  if (dropped || current?.user !== user) current = { ...empty(user), ...stored(user) };
   return current;
 }
 

@@ -41,6 +41,13 @@ function showBroken(note) {
   say("video-broken-text", note && (() => t("video_broken", { name: note.name, title: note.title })));
 }
 
+/** Forgets the chosen file, and the upload that was broken off. */
+export function dropVideo() {
+  at("video-form", HTMLFormElement).reset();
+  at("video-name").textContent = "";
+  showBroken(null);
+}
+
 function bindBrokenUpload() {
   const again = at("video-again", HTMLInputElement);
   at("video-broken-drop").addEventListener("click", () => {
@@ -89,8 +96,7 @@ export function bindVideoForm(learn) {
       uploading(0);
       const [named, to] = [title.value.trim(), lecture.value];
       learn([await noted(file, named, to, () => videos.upload(file, named, to, uploading))]);
-      at("video-form", HTMLFormElement).reset();
-      name.textContent = "";
+      dropVideo();
     } finally {
       say("video-doing", null);
       showSent("video", null);
