@@ -1,5 +1,6 @@
 """The view of messages: writing, the preview, sending once, live progress, and sending failed messages again."""
 
+import asyncio
 import json
 import os
 import re
@@ -192,6 +193,7 @@ async def test_students_are_searched_and_picked_and_doubtful_numbers_are_named_b
     dialog = page.get_by_role("dialog")
     await expect(dialog.get_by_role("heading")).to_have_text("1명에게 문자 2건을 보낼까요?")
     await expect(dialog).to_contain_text("표세나")
+    await expect(dialog).to_contain_text("번호는 학생 화면에서 넣습니다.")
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("button", name="문자 보내기")).to_be_focused()
     await page.get_by_role("button", name="표두나 빼기").press("Enter")
@@ -200,18 +202,30 @@ async def test_students_are_searched_and_picked_and_doubtful_numbers_are_named_b
     await expect(preview.locator(".people")).to_have_text("0명에게 문자 0건을 보냅니다.")
     await page.get_by_role("button", name="문자 보내기").click()
     await expect(page.get_by_role("alert").filter(visible=True)).to_have_text(
-        "받는 사람 가운데 전화번호가 있는 사람이 없습니다."
+        "받는 사람 가운데 전화번호가 있는 사람이 없습니다. 번호는 학생 화면에서 넣습니다."
     )
     assert await sent_with(api, "{name} 축하합니다 🎉") == []
 
 
 async def test_what_is_missing_is_said_and_gets_the_focus(console: Console, api: httpx.AsyncClient) -> None:
-    page = await console.open("/messages/new")
+    page = await console.open("/messages")
     await is_live(page)
+    loaded = asyncio.Event()
+
+    async def hold_back(route: Route) -> None:
+        await loaded.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/lectures/**", hold_back)
+    await page.get_by_role("link", name="문자 쓰기").click()
+    await shows(page, "messages")
     send, alert = page.get_by_role("button", name="문자 보내기"), page.locator("#messages form > div > .problem")
     await send.press("Enter")
     await expect(alert).to_have_text("강의를 선택해 주십시오.")
     await expect(page.locator("#messages-lecture")).to_be_focused()
+    loaded.set()
+    await expect(page.locator("#messages-lecture option")).not_to_have_count(1)
+    await expect(alert).to_have_text("강의를 선택해 주십시오.")  # what is loaded late does not take it back
     await page.get_by_label("학생을 골라서").check()
     await send.press("Enter")
     await expect(alert).to_have_text("학생을 한 명 이상 골라 주십시오.")
@@ -437,7 +451,7 @@ async def test_many_students_without_a_number_are_counted_and_the_way_to_their_n
     await page.get_by_label("학생 본인").check()
     await page.get_by_label("내용").fill(text)
     warning = page.locator(".preview .warnings li").first
-    await expect(warning).to_contain_text(re.compile(r"학생 7명: \S+, \S+, \S+, \S+, \S+ 외 2"))
+    await expect(warning).to_contain_text(re.compile(r"학생 7명: \S+, \S+, \S+, \S+, \S+ 외 2명"))
     await expect(warning.get_by_role("link", name="학생 화면 열기")).to_have_attribute("href", "/students")
     await picture(page, "without-number")
 

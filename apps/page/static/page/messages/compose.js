@@ -40,7 +40,7 @@ export class Compose {
     this.#context = context;
     this.#office = office;
     this.#draft = readDraft(context.claims()?.user ?? 0);
-    this.#recipients = office ? new Recipients(context, this.#draft, () => this.#changed()) : null;
+    this.#recipients = office ? new Recipients(context, this.#draft, (byUser) => this.#changed(byUser)) : null;
     this.node.append(element("p", { class: "up" }, this.#back), this.#title, this.#lead);
     if (this.#recipients) this.#build(this.#recipients);
     this.render();
@@ -100,11 +100,12 @@ export class Compose {
     return chosen && text.trim() ? { text: text.trim(), to, ...chosen } : null;
   }
 
-  #changed() {
+  /** @param {boolean} [byUser] what is only loaded leaves the problem on the page */
+  #changed(byUser = true) {
     if (!this.#recipients) return;
     this.#draft.text = this.#text.value;
     keepDraft(this.#draft);
-    this.#complain(null);
+    if (byUser) this.#complain(null);
     this.#renderSize();
     this.#preview.show(this.#request);
   }
@@ -146,7 +147,8 @@ export class Compose {
 
   /** @param {import("./preview.js").Answer} preview */
   #asked(preview) {
-    const details = [costInWords(preview), ...doubtsOf(preview).filter(Boolean)].join("\n");
+    const hint = preview.without_number ? t("messages_number_hint") : "";
+    const details = [costInWords(preview), ...doubtsOf(preview), hint].filter(Boolean).join("\n");
     return this.#context.ask("messages_ask", { numbers: `${preview.numbers}`, messages: `${preview.messages}`, details });
   }
 

@@ -37,7 +37,7 @@ export class Recipients {
 
   node = element("div", { class: "recipients" });
 
-  /** @param {import("../frame/screens.js").Context} context @param {Draft} draft @param {() => void} onChange */
+  /** @param {import("../frame/screens.js").Context} context @param {Draft} draft @param {(byUser?: boolean) => void} onChange */
   constructor(context, draft, onChange) {
     this.#draft = draft;
     this.#onChange = onChange;
@@ -126,7 +126,7 @@ export class Recipients {
       this.#trouble = sentenceFor(error);
     }
     this.render();
-    this.#onChange();
+    this.#onChange(false);
   }
 
   /** @param {import("../parts/paged-table.js").Row[]} rows */

@@ -76,7 +76,7 @@ export const WORDS = {
     "Messages of more than 2,000 bytes: {n}. Carriers may refuse them: shorten the text.",
   ],
   messages_warn_letters: ["문자로 보낼 수 없는 글자가 있습니다: {letters}", "Text messages cannot carry these letters: {letters}"],
-  messages_and_more: ["{names} 외 {n}", "{names} and {n} more"],
+  messages_and_more: ["{names} 외 {n}명", "{names} and {n} more"],
   messages_no_number_hint: [
     "전화번호가 없어 보내지 못한 문자가 {n}건 있습니다. 학생 화면에서 학생을 열어 ‘정보 고치기’로 번호를 넣은 뒤 이 화면을 다시 열면 다시 보낼 수 있습니다.",
     "Messages that failed because there is no phone number: {n}. Open each student, add the number with “Change”, and open this page again: then they can be sent again.",
@@ -94,7 +94,7 @@ export const WORDS = {
   messages_need_text: ["내용을 써 주십시오.", "Write a text, please."],
   messages_need_lecture: ["강의를 선택해 주십시오.", "Choose a lecture, please."],
   messages_need_students: ["학생을 한 명 이상 골라 주십시오.", "Pick at least one student, please."],
-  messages_need_numbers: ["받는 사람 가운데 전화번호가 있는 사람이 없습니다.", "None of the recipients has a phone number."],
+  messages_need_numbers: ["받는 사람 가운데 전화번호가 있는 사람이 없습니다. 번호는 학생 화면에서 넣습니다.", "None of the recipients has a phone number. Numbers are added to the students."],
   messages_wrong_text: ["이름을 넣으면 내용이 2,000자를 넘습니다. 줄여 주십시오.", "With the names, the text has more than 2,000 letters. Shorten it, please."],
   messages_wrong_lecture: [
     "이 강의로는 보낼 수 없습니다. 삭제되었거나, 학생이 없거나, 5,000명이 넘습니다.",
