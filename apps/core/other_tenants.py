@@ -37,7 +37,7 @@ IN_REQUESTS = {
     "replaces": ("video", "video.Video"),
     "user": ("user", "core.User"),
 }
-"""Names of ids in bodies and filters. Each has its kind in the audit log, and the model whose primary key it is."""
+"""Names of ids in bodies and filters, each with its kind in the audit log and its model. The ids are primary keys."""
 
 _Named = tuple[str, str, str, list[object]]
 """Ids of one kind: the kind's name in the audit log, the model, the model's field, and the ids."""

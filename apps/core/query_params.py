@@ -15,7 +15,7 @@ would be compiled again for every row."""
 def number_param(request: Request, name: str) -> int | None:
     """Return the parameter as a whole number of at least 0, or None if it was not sent.
 
-    Raises ValidationError for any other text.
+    Raises ValidationError for any other text, and for a number of more than `MAX_DIGITS` digits.
     """
     text = request.query_params.get(name)
     if text is None:

@@ -38,7 +38,7 @@ def sign_in(
     for _ in range(2):
         right = check_password(attempt, origin, user, typed)
         signed_in = repositories_core.open_session(user, device) if right and user else None
-        # Try again if the hash has changed since it was read, by another sign-in or by a change of the password.
+        # Try again if another sign-in or a change of the password has changed the hash since it was read.
         if signed_in or not (right and user and repositories_core.has_other_hash(user)):
             break
         user = repositories_core.find_account(tenant_code, username)
