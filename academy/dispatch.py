@@ -29,7 +29,7 @@ from realtime.outbox.after_commit import run_after_commit
 log = structlog.get_logger(__name__)
 
 QUEUES = {BULK_MESSAGE: MESSAGING_QUEUE}
-"""The queues by type of job. Jobs of all other types go to the AI worker's queue."""
+"""Maps types of jobs to queues. Jobs of all other types go to the AI worker's queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +168,10 @@ def sent_before(queue: str, age: timedelta, *, after: int, most: int) -> list[Se
 
 
 def send_again(queue: str, job: SentJob) -> bool:
-    """Send another message for a job whose message was lost.
+    """Send the message of a job again, because it may have been lost.
 
-    Return False if the job has ended, or if another process has just sent another message. If the first message was
-    not lost, the second is harmless, because only one worker can claim the job.
+    Return False if the job has ended, or if another process has just done so. Two messages for one job are harmless,
+    because only one worker can claim the job.
     """
     with transaction.atomic():
         return _LANES[queue].send_again(job)

@@ -6,7 +6,7 @@ MAX_TEXT_LETTERS = 2000
 MAX_RECIPIENTS = 5000
 NAME = "{name}"
 SMS_BYTES, LMS_BYTES = 90, 2000
-"""The sizes up to which Korean carriers send a text as a short (SMS) or as a long message (LMS), in EUC-KR."""
+"""The largest texts that Korean carriers send as a short message (SMS) and as a long one (LMS), in bytes of EUC-KR."""
 
 
 class To(StrEnum):
@@ -32,7 +32,7 @@ class MessageCode(StrEnum):
 
 
 NEVER_LEFT = (MessageCode.NO_PHONE, MessageCode.REFUSED)
-"""The codes of messages that certainly did not leave, so that they may be sent again."""
+"""The codes of messages that certainly did not leave. Such messages may be sent again."""
 
 
 class CostClass(StrEnum):

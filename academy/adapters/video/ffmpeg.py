@@ -75,7 +75,7 @@ class FfmpegLimitError(FfmpegError):
 
 
 class FfmpegMissingError(Exception):
-    """There is no usable ffmpeg. The message is for the administrator, not for the teacher."""
+    """There is no usable ffmpeg. The message is for the operator, not for the teacher."""
 
 
 @cache
@@ -188,7 +188,7 @@ def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_se
             now = time.monotonic()
             quiet += min(now - looked_at, _LONGEST_LOOK_SECONDS)
             looked_at = now
-            # An ffmpeg whose input hangs continues to report, but always the same frame and time.
+            # If its input hangs, ffmpeg continues to report, but always the same frame and time.
             place = (report.get("frame", ""), report.get("out_time_us", ""))
             if place != reached:
                 reached, quiet = place, 0.0

@@ -56,8 +56,8 @@ class Probe:
 def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
     """Return what a video file contains. `look` is called several times a second, and its errors are raised.
 
-    Raises VideoError if the file is not a usable video, and FfmpegTroubleError or OSError if the probe fails for
-    another reason.
+    Raises VideoError if the file is not a usable video. Raises FfmpegMissingError, FfmpegTroubleError or OSError if the
+    probe fails for another reason.
     """
     if path.stat().st_size == 0:
         raise EmptyFileError

@@ -54,7 +54,7 @@ def rate_of(probe: Probe) -> float:
     """Return the rate of the encoded video, from `FEWEST_PICTURES` to `MOST_PICTURES`.
 
     The rate is constant, because with a varying rate ffmpeg's playlists have wrong lengths. It is the `finest_rate` of
-    the source, so that no motion is lost. Without a `finest_rate` it is the average rate, and without both
+    the source, so that no motion is lost. Without a `finest_rate`, it is the average rate. Without either, it is
     `USUAL_PICTURES`.
 
     If the source has a varying rate, its `finest_rate` may be the frequency of its clock (1000 or 90000 Hz). For any
