@@ -46,7 +46,7 @@ def _load(tenant: Tenant, lecture_id: int, title: str, file_name: str, make: Cal
 
 
 def _encode(tenant: Tenant, video_id: int, size: int) -> None:
-    """Encode a video as the worker does, but at once, so that the page has a video when it opens."""
+    """Encode a video as a worker does, but at once, so that the academy has an encoded video from the start."""
     videos.mark_uploaded(tenant.pk, video_id, size)
     claimed = videos.claim(tenant.pk, video_id, lease_alive=False)
     if isinstance(claimed, ClaimRefusal):  # a worker claimed it first

@@ -56,7 +56,10 @@ class AIJobResult(models.Model):
 
 
 class ImportedRow(models.Model):
-    """The outcome of one line of a workbook. If the line creates or restores a student, one transaction saves both."""
+    """The outcome of one line of a workbook.
+
+    If the line creates or restores a student, one transaction saves the student and the outcome.
+    """
 
     job = models.ForeignKey(AIJob, models.CASCADE, related_name="rows", db_index=False)
     line = models.PositiveIntegerField()

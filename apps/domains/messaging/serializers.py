@@ -90,7 +90,8 @@ class MessageTotalsSerializer(serializers.Serializer[MessageTotals]):
 class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
     """A bulk message with its job.
 
-    The context must have `totals`, a dict of `MessageTotals` by job id, and `lecture_titles`, a dict by lecture id.
+    The context must have two dicts: `totals` (of `MessageTotals`, keyed by job id) and `lecture_titles` (keyed by
+    lecture id).
     """
 
     job_id = serializers.UUIDField(source="job.job_id")
