@@ -1,4 +1,4 @@
-"""Lets only operators who are signed in to the admin use the operators' page and what it calls."""
+"""Restricts the operators' page, and the views that it calls, to operators who are signed in to the admin."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -1,4 +1,4 @@
-"""Opens the dead letters for one operator at a time, to list them or to act on one."""
+"""Lists the dead letters, or acts on one of them. Only one operator at a time can use this module."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,9 +35,9 @@ class TooManyLettersError(Exception):
 
 
 def list_letters() -> list[dict[str, Any]]:
-    """Return the dead letters of all queues, the oldest first.
+    """Return the dead letters of all queues, at most `MOST_LETTERS` of each, the oldest first.
 
-    Raises BusyError if another operator looks at them, and QueueUnavailableError or RedisError if a queue or Redis
+    Raises BusyError if another operator is using them, and QueueUnavailableError or RedisError if a queue or Redis
     cannot be reached.
     """
     with _alone(), ThreadPoolExecutor(len(QUEUES)) as threads:

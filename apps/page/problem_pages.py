@@ -1,4 +1,4 @@
-"""Answers a request that Django itself refuses: a small page for a person's browser, and JSON for all other clients.
+"""Answers the errors that no view of the API answers. A browser gets a small page, and every other client gets JSON.
 
 `config/urls.py` and `CSRF_FAILURE_VIEW` name these functions. The pages need no session, no script and no database.
 """

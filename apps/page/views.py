@@ -21,9 +21,9 @@ def index(request: HttpRequest, **_address: object) -> HttpResponse:
 
 
 def protected(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Limit what the page may load and where it may connect. Let browsers ask for a newer page before they use a copy.
+    """Add headers that limit what the page may load and where it may connect. Return the response.
 
-    Return the response, to which the headers are added.
+    `Cache-Control` makes browsers ask for a newer page before they use their copy.
     """
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.format(connect=_connect_sources(request))
     response.headers["Cache-Control"] = "no-cache"

@@ -1,4 +1,4 @@
-"""The representations of students in the API, and the forms for new ones."""
+"""The representations of students in the API, and the forms of the requests."""
 
 from typing import Any
 

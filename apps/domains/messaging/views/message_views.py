@@ -69,7 +69,7 @@ class MessageListView(ListAPIView[MessageJob]):
 class MessagePreviewView(APIView):
     """Preview a bulk message: its texts with the names filled in, its size and cost, and doubtful phone numbers.
 
-    Nothing is sent. The request is checked as if it were to be sent.
+    Nothing is sent. The request is checked like a request to send the message.
     """
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only

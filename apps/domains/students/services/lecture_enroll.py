@@ -41,8 +41,8 @@ def get_or_create_student_for_lecture_enroll(
 
     If a lecture is given, enrol the student in it. Return the student's id, and the same outcome as the bulk import:
     created, restored or existing. `row` must be normalised (`academy.domain.student_rows.read_row`). A new account gets
-    `password_hash`; without it, nobody can sign in to the account. `by` is the id of the user, for the history. Raises
-    LectureMissingError if the lecture does not exist.
+    `password_hash`; without it, nobody can sign in to the account. `by` is the id of the user whom the history names.
+    Raises LectureMissingError if the lecture does not exist.
     """
     chosen = password_hash or make_password(None)
     return try_again(lambda: _enroll(tenant_id, row, lecture_id, chosen, by))
