@@ -44,7 +44,7 @@ def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | N
 def keep_export(job: ClaimedJob, path: Path) -> None:
     """Store the workbook that this attempt has made, and delete those of earlier attempts.
 
-    Raises AttemptSupersededError, and keeps nothing of this attempt, if it no longer holds the job.
+    Raises AttemptSupersededError, and stores nothing, if the attempt no longer holds the job.
 
     Each attempt stores a file of its own. So a superseded attempt cannot replace the file of a newer one, and storing
     needs no lock. `sweep_exports` deletes a file that a killed worker leaves behind.

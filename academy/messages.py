@@ -141,7 +141,7 @@ def drafts_to(addressees: Iterable[Addressee], text: str, to: To) -> list[Draft]
     drafts = []
     for addressee in addressees:
         draft = _draft(text, to, addressee)
-        # Check each text before the next is made: 5,000 texts that consist of names would take some 170 MB.
+        # Check each text before the next is made: names make a text longer, and 5,000 long texts can take 170 MB.
         if len(draft.text) > MAX_TEXT_LETTERS:
             raise WrongMessageError(
                 "text", f"With the names filled in, the text has more than {MAX_TEXT_LETTERS} letters: shorten it."

@@ -1,8 +1,9 @@
 """The quotas of a tenant: unfinished jobs, minutes of video encoded in a day, and bytes stored.
 
-The limits come from the settings, and a tenant may have its own limits instead. A quota is checked at the end of the
-transaction that creates a job or a video, with the tenant's row locked. So the new job or video is counted, too, and
-two requests at the same moment cannot both use the last part of a quota.
+The limits come from the settings, and a tenant may have its own limits instead. Jobs and bytes are checked at the end
+of the transaction that creates a job or a video, with the tenant's row locked. So the new job or video is counted, too,
+and two requests at the same moment cannot both use the last part of a quota. Minutes are checked when the encoding
+begins.
 """
 
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def count_encoding(video: ClaimedVideo, seconds: float, *, at_most: float) -> No
     but at most `at_most` seconds. When the video is READY, its length replaces the reservation. If the video fails or
     is cancelled, the reservation stays counted.
 
-    Raises QuotaError if nothing is left of the quota, or less than the length of the video. Raises
+    Raises QuotaError if the quota is used up, or if less is left than the length of the video. Raises
     AttemptSupersededError if the attempt does not hold the video any more. Locks the row of the video before the row of
     the tenant, as all code does.
     """
