@@ -35,8 +35,8 @@ MOST_SENT = 100
 class Dispatching:
     """Sends the messages of one queue. Each worker process has an instance, and several may work at the same time.
 
-    A message counts as lost if no worker has run its job for a certain time. If the queue is empty, this is twice the
-    visibility time, else `LONG_WAIT_SECONDS`.
+    A message counts as lost when its job has had no worker for a certain time: for twice the visibility time if the
+    queue is empty, else for `LONG_WAIT_SECONDS`.
     """
 
     def __init__(self, queue: SqsJobQueue, visibility_seconds: float) -> None:
@@ -85,9 +85,9 @@ class Dispatching:
         self._idle_since |= since
 
     def _idle_jobs(self) -> list[SentJob]:
-        """Read the next jobs whose messages were sent, and return those that no worker runs.
+        """Read the next jobs whose messages were sent at least half a visibility time ago.
 
-        If Redis does not answer, return no jobs.
+        Return those that no worker runs. If Redis does not answer, forget all idle times and return no jobs.
         """
         age = timedelta(seconds=self._patience / 4)
         sent = dispatch.sent_before(self._queue.short_name, age, after=self._looked_until, most=MOST_SEEN)

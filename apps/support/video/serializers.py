@@ -1,4 +1,4 @@
-"""The representations of videos in the API, and the forms for new ones."""
+"""The representations of videos in the API, and the forms of the requests."""
 
 from datetime import datetime
 from typing import Any
@@ -82,7 +82,7 @@ class RenameForm(serializers.Serializer[Any]):
 class VideoForm(serializers.Serializer[Any]):
     """A new video for a lesson (`session`), or for a new lesson of a `lecture`, or in place of a video (`replaces`).
 
-    A video that replaces another takes over its title, so the form has none then.
+    With `replaces`, the new video gets the title of the replaced one, and `title` is refused. Else `title` is required.
     """
 
     title = serializers.CharField(max_length=100, required=False)

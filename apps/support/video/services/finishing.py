@@ -10,8 +10,8 @@ from apps.core.audit import Event, audit
 def finish_video(video: ClaimedVideo, **result: Any) -> None:
     """Make a claimed video READY, with the `result` that `academy.videos.finish` takes.
 
-    If it replaces another video, that one is deleted, in the name of the person who has uploaded this one. Raises
-    AttemptSupersededError for an old attempt.
+    If it replaces an older video, the older one is deleted. The audit log says that the uploader of the new video
+    deleted the older one. Raises AttemptSupersededError for an old attempt.
     """
     old_id = videos.finish(video, **result)
     if old_id is not None:

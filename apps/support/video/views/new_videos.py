@@ -43,7 +43,10 @@ class Made:
 
 
 def audit_replacement(request: Request, made: Made) -> None:
-    """Write into the audit log that a replacement has begun, and that an earlier one was deleted for it."""
+    """Write into the audit log that a replacement has begun, and which earlier replacement was deleted for it, if any.
+
+    Do nothing if the new video does not replace another one.
+    """
     if made.place.replaces_id is None:
         return
     if made.place.removed_id is not None:

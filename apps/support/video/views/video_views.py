@@ -43,7 +43,7 @@ class VideoListView(ListAPIView[Video]):
     `POST` creates a video. A multipart form contains the `file` itself. JSON announces a file with `file_name` and
     `size`: the answer says in `upload` where to send the file. After that, `POST …/{id}/uploaded/` begins the encoding.
 
-    With `replaces`, the new video takes the place of another one when it is READY. Until then that one stays as it is.
+    With `replaces`, the new video replaces another one. The other one stays as it is until the new one is READY.
     """
 
     roles = {"GET": EVERYONE, "POST": FACULTY}  # noqa: RUF012 - read only
@@ -88,8 +88,8 @@ class VideoListView(ListAPIView[Video]):
 class VideoDetailView(APIView):
     """One video. `GET` also updates the video's record in Redis, if the record was lost or is older than the row.
 
-    `PATCH` changes the title of a video that is READY, FAILED or CANCELLED. `DELETE` deletes a video in any state, with
-    the one that is to replace it. A worker deletes their files afterwards.
+    `PATCH` changes the title of a video that is READY, FAILED or CANCELLED. `DELETE` deletes a video in any state, and
+    the video that is to replace it, if there is one. A worker deletes the files of both afterwards.
 
     For a video that was replaced, the answer is 404 `video_replaced`, and `replaced_by` is the video in its place.
     """
@@ -176,7 +176,10 @@ def find_video(request: Request, video_id: int) -> Video:
 
 
 def no_such_video(caller: Caller, video_id: int) -> Exception:
-    """Return the error for a video that does not exist, which says whether another video has replaced it."""
+    """Return the error for a video that does not exist.
+
+    If the video was replaced, and the caller may see the new video, the error names the new video.
+    """
     new_id = repositories_video.video_in_place_of(caller.tenant_id, video_id)
     if new_id is None or not visible_videos(caller).filter(pk=new_id).exists():
         return NotFound("There is no such video.")
@@ -192,7 +195,7 @@ def change(request: Request, video_id: int, work: Callable[[], bool]) -> Respons
 
 @contextmanager
 def conflicts() -> Iterator[None]:
-    """Answer 409 if a video is in a state in which this cannot be done."""
+    """Answer 409 if the block raises JobStateError: a video's state does not allow the request."""
     try:
         yield
     except JobStateError as problem:

@@ -1,4 +1,4 @@
-"""The job of an export: writes the students that match a search, or those of a lecture, to a workbook for download."""
+"""The job of an export: writes students to a workbook for download. A search or a lecture can select the students."""
 
 from collections.abc import Iterator
 from typing import Any
