@@ -168,7 +168,7 @@ class _Body:
         return message
 
     async def _recheck(self) -> None:
-        """Check the sender again, if the last check was `RECHECK_SECONDS` ago, because its session may have ended.
+        """Check whether the sender's session has ended, at most once in `RECHECK_SECONDS`.
 
         Raises BodyRefusedError if the sender may no longer send the body.
         """
@@ -211,7 +211,7 @@ def _shown(count: int) -> str:
 
 
 async def _refuse(refused: BodyRefusedError, receive: Receive | None, send: Send) -> None:
-    """Answer at once. Then read on for a while, because a client may read the answer only after it sent the body."""
+    """Answer at once. Then read on for a while: some clients read an answer only after they have sent the whole body."""
     body = json.dumps({"code": refused.code, "message": str(refused)}).encode()
     headers = [
         (b"content-type", b"application/json"),

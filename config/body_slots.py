@@ -46,13 +46,13 @@ class Slot:
         self._unfinished = self._held = True
 
     def finish(self) -> None:
-        """Note that the whole body has arrived."""
+        """Stop counting the body as unfinished, because all of it has arrived."""
         if self._unfinished:
             self._unfinished = False
             self._pool.count_unfinished(self._sender, -1)
 
     def release(self) -> None:
-        """Note that the request has ended and its files were deleted."""
+        """Stop counting the body, because the request has ended and its files were deleted."""
         self.finish()
         if self._held:
             self._held = False
@@ -97,7 +97,7 @@ class _Pool:
         """Raise NoSlotError if another unfinished body would be too many.
 
         Apply the fixed limits. Also refuse a tenant that has as many unfinished bodies as there are free slots, and a
-        user who has as many unfinished bodies as the fixed limit of the user's tenant leaves free.
+        user who has as many unfinished bodies as the user's tenant may still add within its fixed limit.
         """
         limits = self._limits
         of_user, of_tenant, of_all = (self._unfinished[key] for key in (sender, sender.tenant_id, None))

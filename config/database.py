@@ -22,7 +22,7 @@ LINK_OPTIONS = {
 def database_settings(environment: Environment) -> dict[str, Any]:
     """Return Django's DATABASES entry for `DATABASE_URL`.
 
-    The web server's threads share a pool of a fixed size, because under ASGI each thread that ever served a request
+    The web server's threads share a pool of limited size, because under ASGI each thread that ever served a request
     would keep a persistent connection. All other processes keep their few connections for 15 s. `DATABASE_URL` may
     override `LINK_OPTIONS`, for example by `?tcp_user_timeout=30000`.
     """
@@ -38,8 +38,8 @@ def database_settings(environment: Environment) -> dict[str, Any]:
         options["answer_seconds"] = 30.0 if pooled else 60.0
         options["idle_in_transaction_seconds"] = 30
     if pooled:
-        # During an outage the pool tries to connect once a second for two seconds, and later when a request needs a
-        # connection. By default it doubles its pauses for five minutes, and notices late that the outage is over.
+        # During an outage the pool retries for two seconds, and after that only when a request needs a connection. By
+        # default it would retry for five minutes with ever longer pauses, and notice late that the outage is over.
         options["pool"] = {
             "min_size": 0,
             "max_size": environment.database_pool_size,

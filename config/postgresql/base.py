@@ -18,7 +18,7 @@ from config.postgresql.features import DatabaseFeatures
 
 OWN_OPTIONS = {"answer_seconds", "idle_in_transaction_seconds"}
 """Options that psycopg does not have: how long to wait for the answer to a statement, and how long a transaction may
-pause between two statements. If a process is frozen for longer, its transaction is aborted, which frees its locks."""
+pause between two statements. PostgreSQL aborts a transaction that pauses longer, so a frozen process keeps no locks."""
 
 
 class DatabaseTooOldError(NotSupportedError):
