@@ -211,7 +211,7 @@ def _shown(count: int) -> str:
 
 
 async def _refuse(refused: BodyRefusedError, receive: Receive | None, send: Send) -> None:
-    """Answer at once. Then read on for a while: some clients read an answer only after they have sent the whole body."""
+    """Answer at once. Then read on for a while, because some clients send the whole body before reading any answer."""
     body = json.dumps({"code": refused.code, "message": str(refused)}).encode()
     headers = [
         (b"content-type", b"application/json"),
