@@ -77,7 +77,7 @@ class FleetSlots:
             self._note_away(problem)
 
     def give_all(self) -> None:
-        """Give back all slots of this process. Call this at its end, after the thread that renews them has stopped."""
+        """Give back all slots of this process. Call this after the thread that calls `renew` has ended."""
         with self._lock:
             held = list(self._held)
         for token in held:

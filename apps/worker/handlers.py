@@ -105,6 +105,6 @@ class Handler(Generic[C]):
     after_done: Callable[[C], None] | None = None
     """Tidies up after the job is DONE. Its errors are only logged."""
     sweep: Callable[[], object] | None = None
-    """Deletes what this kind of job keeps for a limited time. It is called when a worker starts and then every hour."""
+    """Deletes stored files that nobody needs any more. It is called when a worker starts and then every hour."""
     sweep_soon: Callable[[], object] | None = None
     """Does work that requests do not do themselves, such as deleting files. It is called every few seconds."""

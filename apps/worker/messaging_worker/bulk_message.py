@@ -122,7 +122,7 @@ class _Sending:
     def _note_ended(self, seconds: float) -> None:
         """Wait up to `seconds` until a message is sent or fails, and save the outcomes of all that were sent or failed.
 
-        If no message is at the provider, wait up to `seconds` until the next message may be due. If the provider is
+        If no message is at the provider, wait up to `seconds` until the next message may be sent. If the provider is
         down, raise ProviderUnavailableError as soon as no message is at the provider any more.
         """
         if self._lanes:

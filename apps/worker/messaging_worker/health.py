@@ -10,7 +10,7 @@ After a refusal, only the refused message waits. After an unknown outcome, or mo
 row, all messages wait.
 """
 FREE_FAILURES = 16
-"""Up to this many refusals in a row do not pause the messages that were not refused: the provider may accept them."""
+"""After up to this many refusals in a row, the other messages are still sent: the provider may accept them."""
 MOST_TRIES = 15
 """One attempt of the job tries at most this often to send the same message."""
 
@@ -25,9 +25,9 @@ class Health:
 
     answered: bool = False
     refusals: int = 0
-    """How many refusals there were in a row."""
+    """How many refusals there were since the provider last accepted or rejected a message."""
     unknown: int = 0
-    """How many messages in a row had an unknown outcome."""
+    """How many outcomes were unknown since the provider last accepted or rejected a message."""
     tries: dict[int, int] = field(default_factory=dict)
     """Maps the id of a message to the number of its refusals in this attempt of the job."""
 
