@@ -93,7 +93,7 @@ function enter(moveFocus = false) {
   const focused = { "sign-in": "tenant", change: "old-password", refused: "refused-title" };
   if (claims && screen === "change") {
     const byCode = claims.has_password === false; // older tokens do not say it
-    askForPassword(byCode);
+    askForPassword(byCode, claims.role);
     if (byCode) [titles.change, focused.change] = ["choose_title", "new-password"];
   }
   line.show(null);
@@ -112,9 +112,11 @@ function write(texts) {
   }
 }
 
-/** Writes the form for the own password. @param {boolean} byCode after a sign-in with a code there is no old password */
-function askForPassword(byCode) {
-  const lead = byCode ? "choose_lead" : changing ? "change_own_lead" : "change_lead";
+/** Writes the form for the own password. @param {boolean} byCode after a sign-in with a code there is no old password
+ *  @param {string} role only the office has issued codes */
+function askForPassword(byCode, role) {
+  const own = OFFICE.includes(role) ? "change_own_lead_office" : "change_own_lead";
+  const lead = byCode ? "choose_lead" : changing ? own : "change_lead";
   write({ "change-title": byCode ? "choose_title" : "change_title", "change-lead": lead, "change-send": byCode ? "choose_password" : "change" });
   at("change-back").hidden = !changing;
   at("old-password-part").hidden = byCode;

@@ -174,6 +174,10 @@ export const TEXT = {
     "This is your first sign-in. Choose a new password to go on.",
   ],
   change_own_lead: ["다른 기기에서는 모두 로그아웃됩니다.", "All your other devices will be signed out."],
+  change_own_lead_office: [
+    "다른 기기에서는 모두 로그아웃되고, 내가 발급한 일회용 코드 가운데 아직 쓰지 않은 것은 쓸 수 없게 됩니다.",
+    "All your other devices will be signed out, and one-time codes that you have issued and nobody has used become invalid.",
+  ],
   code_hint: [
     "일회용 코드를 받으셨으면 비밀번호 대신 입력하십시오.",
     "If you were given a one-time code, type it here in place of the password.",
