@@ -59,9 +59,10 @@ class Process(Protocol):
 
 
 class Child:
-    """A child process in its own session: Ctrl-C in the terminal reaches only us, and we end the children in order.
+    """A child process in a session of its own, so that Ctrl-C in the terminal does not reach it.
 
-    When the child has ended, a thread kills the processes that it left behind, and calls `on_end` with this object.
+    When the child has ended, a thread kills the processes that the child left behind, and calls `on_end` with this
+    object.
     """
 
     def __init__(self, order: Order, on_end: Callable[[Child], None] | None = None) -> None:

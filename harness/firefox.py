@@ -1,6 +1,6 @@
 """Drives a Firefox over WebDriver BiDi (https://www.w3.org/TR/webdriver-bidi/).
 
-Playwright drives only Firefox builds of its own, and these tests use the Firefox that people have.
+Playwright drives only its own builds of Firefox. The tests need the Firefox that people have.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class FirefoxTab:
 
 
 class Firefox:
-    """A running Firefox. Send its commands with `command`, and open tabs with `open`."""
+    """A running Firefox. `command` sends it a command, and `open` opens a tab."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket

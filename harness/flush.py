@@ -9,7 +9,7 @@ from django.test import TransactionTestCase
 from psycopg import sql
 
 KEPT = frozenset({"auth_permission", "django_content_type"})
-"""The tables that `migrate` fills, and no test changes."""
+"""The tables that `migrate` fills and that no test changes."""
 SMALL_BYTES = 256 * 1024
 """Up to this size, deleting the rows of a table is faster than truncating it."""
 

@@ -1,8 +1,8 @@
 """A fork server: starts the product's processes without importing the libraries again.
 
 Starting the product takes more than a second of CPU time, nine tenths of it for imports. This process imports the
-libraries once, and forks a child for each order. The child runs the ordered module like `python -m`. It has its own
-pid, session, environment, folder and log, so tests stop, kill and freeze it like any other process.
+libraries once, and forks a child for each order. The child runs the ordered module or script as `python` would. It has
+its own pid, session, environment, folder and log, so tests stop, kill and freeze it like any other process.
 
     python -m harness.fork_server <number of an open socket>
 
