@@ -18,5 +18,5 @@ class NotReadyError(EmbeddedError):
         self.how = how
 
 
-class Stopped(Exception):  # noqa: N818 (it is not an error: the user asked to end)
+class Stopped(Exception):  # noqa: N818 (it is not an error of its own)
     """The wait for a process was given up, because the user asked to end the run, or because another process failed."""

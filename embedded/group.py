@@ -160,7 +160,7 @@ def stop_all(services: Iterable[Service], timeout: float = 10.0) -> None:
 def servers(folder: Path, names: Iterable[str] = NAMES) -> Iterator[Servers]:
     """Run servers in `folder`, yield them, and stop them at the end of the `with` block. The folder is not deleted.
 
-    Addresses of servers in the environment are not used, because a test must never empty a real database.
+    Server addresses from the environment are not used, because a test must never empty a real database.
     """
     group = choose(folder, names)
     try:
