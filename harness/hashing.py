@@ -1,6 +1,6 @@
 """Makes password hashes cheap in tests. With Django's number of rounds, one hash takes a third of a second of CPU time.
 
-All processes of the tests use few rounds: pytest itself, and the product's processes that `harness/forked.py` starts.
+Pytest uses few rounds, and so do the product's processes that `harness/forked.py` starts without SLOW_HASHES.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Puts dead letters into the queues of a running product, as its workers do when they give a message up."""
+"""Puts messages into the dead letters of a running product, as its workers do when they give a message up."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from harness.system import System
 
 
 def put_letter(system: System, queue: str, body: dict[str, Any] | str, reason: str = "", receives: int = 3) -> str:
-    """Put a dead letter into the queue with this short name, and return the letter's id."""
+    """Put a message into the dead letters of the queue with this short name, and return the message's id."""
     name = f"{system.environment['SQS_QUEUE_PREFIX']}-{queue}-dead"
     attributes = {"reason": ("String", reason), "receives": ("Number", str(receives))}
     with override_settings(SQS_ENDPOINT_URL=system.environment["SQS_ENDPOINT_URL"]):

@@ -63,7 +63,7 @@ class Proxy:
         self._open.clear()
 
     def flow(self) -> None:
-        """Pass all bytes on again, first those that were held back."""
+        """End `stall`: pass on the bytes that were held back, and then all that follow."""
         self._answers_pass = True
         self._open.set()
 

@@ -50,7 +50,7 @@ PATIENCE_SECONDS = 60.0
 QUICK = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "4"}
 """Leases that a worker loses if the machine stops it for some seconds."""
 STEADY = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "6", "WORKER_VISIBILITY_SECONDS": "8"}
-"""Leases that are short, but that no worker loses because the machine is busy. With them, tests can count attempts."""
+"""Leases that are short, but that a worker keeps even if the machine is busy. With them, tests can count attempts."""
 
 
 def prepare_migrated(servers: Servers) -> None:
