@@ -21,8 +21,8 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def begin_upload(page: Page, file: Path, title: str) -> None:
-    """Begin an upload whose answer never comes."""
+async def begin_upload(page: Page, file: Path, title: str = "", send: str = "올리기") -> None:
+    """Begin an upload whose answer never comes. Without a title, the file replaces a video."""
     begun = asyncio.Event()
 
     async def hold(route: Route) -> None:
@@ -34,8 +34,9 @@ async def begin_upload(page: Page, file: Path, title: str) -> None:
     await page.route("**/media/videos/", hold)
     await expect(page.locator("#lecture option").first).to_be_attached()  # a form without lectures is not sent
     await page.set_input_files("#video-file", file)
-    await page.locator("#video-title").fill(title)
-    await page.get_by_role("button", name="올리기").click()
+    if title:
+        await page.locator("#video-title").fill(title)
+    await page.get_by_role("button", name=send, exact=True).click()
     await asyncio.wait_for(begun.wait(), 60)
 
 

@@ -20,13 +20,14 @@ let session = null;
 
 /** An answer that was no success. Status 0: no answer at all. */
 export class ApiError extends Error {
-  /** @param {number} status @param {{code?: string, message?: string, fields?: Record<string, string[]>}} body
+  /** @param {number} status @param {{code?: string, message?: string, fields?: Record<string, string[]>, replaced_by?: number}} body
    *  @param {number} [retryAfterMs] */
   constructor(status, body, retryAfterMs) {
     super(body.message ?? `HTTP ${status}`);
     this.status = status;
     this.code = body.code ?? (status === 0 ? "offline" : "internal");
     this.fields = body.fields ?? {};
+    this.replacedBy = body.replaced_by ?? null; // of a video: the one that has its place now
     this.retryAfterMs = retryAfterMs;
   }
 }

@@ -44,6 +44,17 @@ export class Cards {
     if (this.#cards.delete(topic)) this.#arrange();
   }
 
+  /** @param {string} topic */
+  card(topic) {
+    return this.#cards.get(topic);
+  }
+
+  /** Puts one where another is in the list, or was. @param {string} topic @param {string} other */
+  takePlace(topic, other) {
+    const began = this.#began.get(other);
+    if (began !== undefined) this.began(topic, began);
+  }
+
   /** @param {string} topic @param {Record} record */
   #add(topic, record) {
     const added = this.#make(record);

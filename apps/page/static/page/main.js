@@ -21,7 +21,8 @@ import { Question } from "./question.js";
 import { complain, reached, repeat, say, sentenceFor } from "./sentences.js";
 import { SignIns } from "./frame/sign-ins.js";
 import { currentLanguage, setLanguage, t, wordFor } from "./strings.js";
-import { bindVideoForm, dropVideo, listLectures, offerBrokenUpload } from "./videos/video-form.js";
+import { VideoCards } from "./videos/video-cards.js";
+import { askForReplacement, bindVideoForm, dropVideo, listLectures, offerBrokenUpload, replace } from "./videos/video-form.js";
 import * as videos from "./videos/videos.js";
 
 const SCREENS = ["sign-in", "change", "refused", "work"];
@@ -36,7 +37,7 @@ const question = new Question(at("question", HTMLDialogElement));
 /** The lists of the views that have one kind of job only. */
 const LISTS = {
   job: new Cards(place("imports"), imports.makeCard),
-  video: new Cards(place("videos"), videos.cardMaker(play, rename, askToRemove, removed)),
+  video: new VideoCards(place("videos"), videos.cardMaker({ play, rename, replace: askForReplacement, ask: askToRemove }, removed)),
 };
 const router = new Router(() => showPlace(true));
 const now = new Now((query) => router.replaceQuery(query));
@@ -213,6 +214,7 @@ function watch(claims) {
   say("import-problem", null);
   say("video-problem", null);
   at("lecture").replaceChildren(); // they may be those of another academy
+  replace(null);
   line.show({ state: "connecting", reason: "", nextAt: null });
   if (!VIEWS.now.includes(claims.role)) return; // students and parents: their view says what it watches
   live.open();
@@ -230,9 +232,9 @@ async function rename(id, title) {
   if (video) live.learn([videos.recordOf(video)]);
 }
 
-/** @param {string} name */
-function askToRemove(name) {
-  return question.ask("delete_video", { name });
+/** @param {string} name @param {boolean} both whether another video is to replace it */
+function askToRemove(name, both) {
+  return question.ask(both ? "delete_replaced" : "delete_video", { name });
 }
 
 /** @param {string} id */
@@ -282,7 +284,7 @@ const learn = (records) => live.learn(records);
 
 bindForms();
 bindImportForm(learn);
-bindVideoForm(learn);
+bindVideoForm(learn, (id, percent) => LISTS.video.uploading(id, percent));
 onSignedOut(leave);
 api.onSignOut(onSignOut);
 api.onOtherTab(begin);

@@ -29,7 +29,7 @@ export class Speaker {
   note(before, record) {
     const name = nameOf(record);
     if (record.data?.deleted) {
-      if (before) this.#say(t("said_deleted", { name }));
+      if (before && !record.data.replaced_by) this.#say(t("said_deleted", { name })); // the end of the new video says it
     } else if (isTerminal(record)) {
       if (before && !isTerminal(before)) this.#say(endingOf(record));
     } else if (!before) {

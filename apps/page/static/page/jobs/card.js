@@ -6,7 +6,7 @@ import { element } from "../dom.js";
 import { isTerminal } from "../../realtime/client.js";
 import { t, when } from "../strings.js";
 import { Buttons } from "./buttons.js";
-import { kindName, kindOf, nameOf, stateName, stateOf, summaryOf } from "./kinds.js";
+import { isReplacing, kindName, kindOf, nameOf, stateName, stateOf, summaryOf } from "./kinds.js";
 
 /** @typedef {import("./register.js").Work} Work */
 
@@ -56,7 +56,7 @@ export class JobCard {
     this.#time.textContent = when(at);
     this.#time.setAttribute("datetime", new Date(at * 1000).toISOString());
     const by = detail?.by ? t("started_by", { name: detail.by }) : "";
-    this.#about.textContent = [kindName(kindOf(record)), by].filter(Boolean).join(" · ");
+    this.#about.textContent = [kindName(kindOf(record)), isReplacing(record) ? t("replacing") : "", by].filter(Boolean).join(" · ");
     const { rows_done: done, rows_total: total } = record.data ?? {};
     this.#bar.render(record, name, state, total ? t("rows_done", { done: done ?? 0, total }) : "");
     const summary = ended ? summaryOf(record) : "";

@@ -29,16 +29,21 @@ export function readNewest() {
 /** One job or video; null if there is none, or if the API does not know its kind. @param {string} topic
  *  @returns {Promise<Answer | null>} */
 export async function readOne(topic) {
-  const [kind, id] = topic.split(":");
-  if (kind !== "job" && kind !== "video") return null;
-  const path = kind === "job" ? "/api/v1/jobs/" : "/media/videos/";
   try {
-    const answer = await api.callJson(`${path}${encodeURIComponent(id)}/`);
-    return kind === "job" ? jobAnswer(answer) : videoAnswer(answer);
+    return await ask(topic);
   } catch (error) {
     if (error instanceof api.ApiError && error.status === 404) return null;
     throw error;
   }
+}
+
+/** As `readOne`, but a job or video that does not exist is an ApiError. @param {string} topic @returns {Promise<Answer | null>} */
+export async function ask(topic) {
+  const [kind, id] = topic.split(":");
+  if (kind !== "job" && kind !== "video") return null;
+  const path = kind === "job" ? "/api/v1/jobs/" : "/media/videos/";
+  const answer = await api.callJson(`${path}${encodeURIComponent(id)}/`);
+  return kind === "job" ? jobAnswer(answer) : videoAnswer(answer);
 }
 
 export class Details {

@@ -24,6 +24,16 @@ export function nameOf(record) {
   return topic.startsWith("video:") ? t("unnamed_video") : topic;
 }
 
+/** Whether this is a video that is to replace another one. @param {Record} record */
+export function isReplacing({ status, data }) {
+  return Boolean(data?.replaces) && status !== "READY";
+}
+
+/** What is said of a video that is to replace another one, or of one that was to do so. @param {Record} record */
+export function replacesText(record) {
+  return t(isTerminal(record) ? "replaces_not" : "replaces_lead", { name: nameOf(record) });
+}
+
 /** PENDING, PROCESSING, STALLED, or how it has ended. @param {Record} record */
 export function stateOf(record) {
   return record.stalled && !isTerminal(record) ? "STALLED" : record.status;
@@ -46,7 +56,7 @@ export function endingOf(record) {
   const name = nameOf(record);
   if (record.status === "FAILED") return t("said_failed", { name, reason: reasonOf(record) });
   if (record.status === "CANCELLED") return t("said_cancelled", { name });
-  if (record.status === "READY") return t("said_ready", { name });
+  if (record.status === "READY") return t(record.data?.replaces ? "said_replaced" : "said_ready", { name });
   const counts = record.data?.result;
   return kindOf(record) === "excel_parsing" && counts ? t("said_done", { name, ...counts }) : t("said_ended", { name });
 }

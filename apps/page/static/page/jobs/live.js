@@ -80,7 +80,7 @@ export class Live {
   learnAnswers(answers) {
     this.learn(answers.map(({ record }) => record));
     for (const { topic, detail } of answers) {
-      this.#listFor(topic)?.began(topic, detail.began);
+      this.#listFor(topic)?.began(topic, detail.listed ?? detail.began);
       const work = this.#register.learn(topic, detail);
       if (!work) continue;
       this.#parts.now.show(work);

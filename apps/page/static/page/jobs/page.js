@@ -3,12 +3,13 @@
 import * as api from "../api.js";
 import { Bar } from "../bar.js";
 import { at, element } from "../dom.js";
+import { addressOf } from "../frame/addresses.js";
 import { writeTitle } from "../frame/title.js";
 import { isTerminal } from "../../realtime/client.js";
 import { explain, t } from "../strings.js";
 import { Buttons } from "./buttons.js";
-import { readOne } from "./details.js";
-import { kindName, kindOf, nameOf, reasonOf, stateName, stateOf } from "./kinds.js";
+import { ask } from "./details.js";
+import { isReplacing, kindName, kindOf, nameOf, reasonOf, replacesText, stateName, stateOf } from "./kinds.js";
 import { Result } from "./result.js";
 import { timeLine } from "./time-line.js";
 import { factsOfJob } from "./job-facts.js";
@@ -23,6 +24,8 @@ export class JobPage {
   #work = null;
   /** What went wrong, as a key of a sentence, or as the sentence of an error. @type {(() => string) | null} */
   #trouble = null;
+  /** The video that has the place of the one that is shown, if no record says so. @type {number | null} */
+  #replacedBy = null;
   #onAnswer;
   #play;
   #body = at("job-body");
@@ -55,12 +58,13 @@ export class JobPage {
 
   close() {
     this.topic = "";
-    this.#work = this.#trouble = this.#result = null;
+    this.#work = this.#trouble = this.#result = this.#replacedBy = null;
   }
 
   /** What the title of the document says. */
   get title() {
-    return this.#work ? nameOf(this.#work.record) : this.#trouble ? t("job_missing") : t("job_title");
+    if (this.#work) return nameOf(this.#work.record);
+    return this.#replacedBy ? t("replaced") : t(this.#trouble ? "job_missing" : "job_title");
   }
 
   /** Takes a change of the job that is shown. @param {Work} work */
@@ -68,7 +72,7 @@ export class JobPage {
     if (work.topic !== this.topic) return;
     const before = this.#work?.record;
     if (work.record.status === "UNKNOWN") {
-      if (!before) this.#trouble = () => t("job_missing_lead");
+      if (!before) this.#trouble = () => this.#missing();
     } else {
       this.#work = work;
       this.#trouble = null;
@@ -82,20 +86,21 @@ export class JobPage {
   async #read() {
     const topic = this.topic;
     try {
-      const answer = await readOne(topic);
-      if (topic !== this.topic) return;
-      if (answer) {
-        this.#result?.take(answer.whole);
-        this.#onAnswer(answer);
-      } else if (!this.#work && /^(job|video):/.test(topic)) {
-        this.#trouble = () => t("job_missing_lead");
-      }
+      const answer = await ask(topic);
+      if (topic !== this.topic || !answer) return;
+      this.#result?.take(answer.whole);
+      this.#onAnswer(answer);
     } catch (error) {
-      if (topic !== this.topic || this.#work) return;
-      const { code, message } = /** @type {api.ApiError} */ (error);
-      this.#trouble = () => explain("error", code, message);
+      if (topic !== this.topic) return;
+      const { status, code, message, replacedBy } = /** @type {api.ApiError} */ (error);
+      this.#replacedBy = replacedBy;
+      if (!this.#work) this.#trouble = () => (status === 404 ? this.#missing() : explain("error", code, message));
     }
     this.render();
+  }
+
+  #missing() {
+    return t(this.#replacedBy ? "replaced_lead" : "job_missing_lead");
   }
 
   /** Writes all texts: after a change of the job or of the language. */
@@ -106,11 +111,12 @@ export class JobPage {
     at("job-problem").textContent = work ? "" : this.#trouble?.() ?? "";
     at("job-loading").hidden = work !== null || this.#trouble !== null;
     this.#body.hidden = !work;
+    this.#note(work?.record);
     if (!work) return;
     const { record, detail } = work;
-    const deleted = record.data?.deleted === true;
+    const gone = record.data?.replaced_by ? "replaced" : record.data?.deleted ? "deleted" : "";
     const waiting = detail !== null && detail.sent === null && work.topic.startsWith("job:");
-    const state = deleted ? t("deleted") : stateName(record, waiting);
+    const state = gone ? t(gone) : stateName(record, waiting);
     at("job").dataset.status = stateOf(record);
     at("job-kind").textContent = kindName(kindOf(record));
     at("job-state").textContent = state;
@@ -125,6 +131,21 @@ export class JobPage {
     at("job-line").replaceChildren(...timeLine(work));
     this.#buttons.render(work);
     this.#result?.render(work);
+  }
+
+  /** Says which video replaces the one that is shown, or is replaced by it, and links to it.
+   *  @param {import("../../realtime/client.js").Record | undefined} record */
+  #note(record) {
+    const newer = record?.data?.replaced_by ?? this.#replacedBy;
+    const older = record && isReplacing(record) && !record.data?.deleted ? record.data?.replaces : null;
+    const other = newer ?? older;
+    at("job-other").hidden = !other;
+    if (!other) return;
+    // Without a record, the reason why nothing else is shown says it already.
+    at("job-other-text").textContent = older && record ? replacesText(record) : record ? t("replaced_lead") : "";
+    const link = at("job-other-link");
+    link.textContent = t(older ? "see_present_video" : "see_new_video");
+    link.setAttribute("href", addressOf(`video:${other}`));
   }
 }
 

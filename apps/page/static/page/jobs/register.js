@@ -6,8 +6,8 @@ const MOST_EVENTS = 60;
 
 /**
  * @typedef {import("../../realtime/client.js").Record} Record
- * @typedef {{by: string | null, began: number, sent: number | null, ended: number | null, retryCanHelp: boolean}} Detail
- *   What the API says of a job: who started it, and Unix seconds.
+ * @typedef {{by: string | null, began: number, listed?: number, sent: number | null, ended: number | null, retryCanHelp: boolean}} Detail
+ *   What the API says of a job: who started it, and Unix seconds. `listed` is its place in lists, if that is not when it began.
  * @typedef {{at: number, what: "attempt" | "step" | "stalled" | "resumed" | "ended", word: string}} Event
  * @typedef {{topic: string, record: Record, began: number, detail: Detail | null, events: Event[]}} Work
  */

@@ -139,9 +139,10 @@ export class Lessons {
   }
 
   /** @param {Video} video */
-  #video({ id, title, status, duration }) {
+  #video({ id, title, status, duration, replaces_id }) {
     const link = cell("a", title, { href: addressOf(`video:${id}`) });
     const parts = [link, cell("span", t(status === "PROCESSING" ? "encoding" : status), { class: "chip" })];
+    if (replaces_id && status !== "READY") parts.push(cell("span", t("replacing"), { class: "meta" }));
     if (status === "READY" && duration) parts.push(cell("span", length(duration), { class: "meta" }));
     if (status === "READY") parts.push(this.#player(`${id}`, title));
     return element("li", { "data-status": status }, ...parts);

@@ -8,18 +8,19 @@ import * as api from "../api.js";
 const KEY = "academy.upload";
 
 /**
- * @typedef {{user: number, mark: string, name: string, size: number, changed: number, title: string, lecture: string,
- *   newest: number}} Note  `newest` is the id of the newest video of the lecture when the upload began.
+ * @typedef {{title: string, lecture: string, replaces?: string}} Place  Where the video goes. `replaces` is the id of the video that it is to replace.
+ * @typedef {Place & {user: number, mark: string, name: string, size: number, changed: number, newest: number}} Note
+ *   `newest` is the id of the newest video of the lecture when the upload began.
  * @typedef {import("./videos.js").Video & {file_name: string, size: number}} Video
  */
 
 /** Runs an upload. If the page goes away meanwhile, `brokenUpload` finds what is noted here.
- *  @template T @param {File} file @param {string} title @param {string} lecture @param {() => Promise<T>} work @returns {Promise<T>} */
-export async function noted(file, title, lecture, work) {
-  const newest = Math.max(0, ...(await newestVideos(lecture)).map(({ id }) => id));
+ *  @template T @param {File} file @param {Place} place @param {() => Promise<T>} work @returns {Promise<T>} */
+export async function noted(file, place, work) {
+  const newest = Math.max(0, ...(await newestVideos(place.lecture)).map(({ id }) => id));
   const mark = `${KEY}.${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
   /** @type {Note} */
-  const note = { user: api.signedIn()?.user ?? 0, mark, name: file.name, size: file.size, changed: file.lastModified, title, lecture, newest };
+  const note = { user: api.signedIn()?.user ?? 0, mark, name: file.name, size: file.size, changed: file.lastModified, ...place, newest };
   sessionStorage.setItem(KEY, JSON.stringify(note)); // of this tab alone, and kept over a reload
   addEventListener("beforeunload", warn);
   const locked = navigator.locks ? (/** @type {() => Promise<T>} */ run) => navigator.locks.request(mark, run) : (/** @type {() => Promise<T>} */ run) => run();
@@ -67,9 +68,21 @@ async function isRunning(mark) {
 }
 
 /** Whether the server has the video: it may have arrived, and only its answer was lost. @param {Note} note */
-async function hasArrived({ name, size, title, lecture, newest }) {
+async function hasArrived({ name, size, title, lecture, newest, replaces }) {
+  if (replaces && !(await exists(replaces))) return true; // it was replaced, or there is nothing to replace any more
   const since = (await newestVideos(lecture)).filter(({ id }) => id > newest);
   return since.some((video) => video.file_name === name && video.size === size && video.title === title);
+}
+
+/** @param {string} id */
+async function exists(id) {
+  try {
+    await api.call(`/media/videos/${encodeURIComponent(id)}/`);
+    return true;
+  } catch (error) {
+    if (error instanceof api.ApiError && error.status === 404) return false;
+    throw error;
+  }
 }
 
 /** @param {string} lecture @returns {Promise<Video[]>} */

@@ -1,4 +1,5 @@
-// The form of videos: a file, its title, and the lecture that it belongs to.
+// The form of videos: a file, its title, and the lecture that it belongs to. Or a file that is to replace a video: then that one says
+// the rest.
 
 import { ApiError } from "../api.js";
 import { at } from "../dom.js";
@@ -22,6 +23,46 @@ export async function listLectures() {
   }
 }
 
+/** The video that the file is to replace, or null. @type {{id: string, title: string, lecture: string} | null} */
+let replaced = null;
+
+/** Asks for a file that is to replace a video. @param {string} id */
+export async function askForReplacement(id) {
+  if (at("video-fields").hasAttribute("disabled")) return say("video-problem", () => t("replace_later"));
+  say("video-problem", null);
+  try {
+    const { title, lecture_id } = await videos.readVideo(id);
+    replace({ id, title, lecture: `${lecture_id}` });
+    at("video-file").focus();
+  } catch (error) {
+    complain("video-problem", error);
+  }
+}
+
+/** Asks for a file that is to replace this video, or for one of a new video if it is null. @param {typeof replaced} video */
+export function replace(video) {
+  replaced = video;
+  at("video-replaces").hidden = !video;
+  say("video-replaces-text", video && (() => t("replace_lead", { name: video.title })));
+  for (const part of document.querySelectorAll("#video-fields [data-new]")) {
+    /** @type {HTMLElement} */ (part).hidden = Boolean(video);
+    if (part instanceof HTMLInputElement || part instanceof HTMLSelectElement) part.disabled = Boolean(video); // else it is required
+  }
+  const send = at("video-send");
+  send.dataset.t = video ? "replace_send" : "video_send";
+  send.textContent = t(send.dataset.t);
+}
+
+function bindReplacement() {
+  at("video-replaces-drop").addEventListener("click", () => {
+    replace(null);
+    at("video-form", HTMLFormElement).reset();
+    at("video-name").textContent = "";
+    say("video-problem", null);
+    at("videos-title").focus(); // the button that was used is gone
+  });
+}
+
 /** The upload that was broken off, while the page offers to go on with it. @type {import("./broken-upload.js").Note | null} */
 let broken = null;
 
@@ -41,8 +82,9 @@ function showBroken(note) {
   say("video-broken-text", note && (() => t("video_broken", { name: note.name, title: note.title })));
 }
 
-/** Forgets the chosen file, and the upload that was broken off. */
+/** Forgets the chosen file, the video that it is to replace, and the upload that was broken off. */
 export function dropVideo() {
+  replace(null);
   at("video-form", HTMLFormElement).reset();
   at("video-name").textContent = "";
   showBroken(null);
@@ -65,17 +107,21 @@ function bindBrokenUpload() {
       return say("video-problem", () => t("video_other_file", { name }));
     }
     at("video-file", HTMLInputElement).files = again.files;
-    at("video-title", HTMLInputElement).value = broken.title;
-    lecture.value = broken.lecture;
+    const { title, lecture: place, replaces } = broken;
+    replace(replaces ? { id: replaces, title, lecture: place } : null);
+    at("video-title", HTMLInputElement).value = title;
+    lecture.value = place;
     at("video-name").textContent = file.name;
     showBroken(null);
     at("video-form", HTMLFormElement).requestSubmit();
   });
 }
 
-/** @param {(records: import("../../realtime/client.js").Record[]) => void} learn takes the record of what was uploaded */
-export function bindVideoForm(learn) {
+/** @param {(records: import("../../realtime/client.js").Record[]) => void} learn takes the record of what was uploaded
+ *  @param {(id: string, percent: number | null) => void} onReplacing takes how much of the file for a video has been sent, and then null */
+export function bindVideoForm(learn, onReplacing) {
   bindBrokenUpload();
+  bindReplacement();
   const chosen = at("video-file", HTMLInputElement);
   const title = at("video-title", HTMLInputElement);
   const name = at("video-name");
@@ -83,23 +129,34 @@ export function bindVideoForm(learn) {
     const file = chosen.files?.[0];
     name.textContent = file?.name ?? "";
     if (file) tryAgain("video-problem");
-    if (file && !title.value) title.value = file.name.replace(/\.[^.]*$/, "").slice(0, 100);
+    if (file && !replaced && !title.value) title.value = file.name.replace(/\.[^.]*$/, "").slice(0, 100);
   });
   onSubmit("video", async () => {
     const file = chosen.files?.[0];
     if (!file) throw new ApiError(400, { code: "video_missing" });
-    /** @param {number} percent */
-    const uploading = (percent) => showSent("video", percent);
+    const old = replaced;
+    /** @param {number | null} percent */
+    const uploading = (percent) => {
+      showSent("video", percent);
+      if (old) onReplacing(old.id, percent);
+    };
     say("video-doing", () => t("uploading", { name: file.name }));
     try {
       showBroken(null);
       uploading(0);
-      const [named, to] = [title.value.trim(), lecture.value];
-      learn([await noted(file, named, to, () => videos.upload(file, named, to, uploading))]);
+      const place = old ? { title: old.title, lecture: old.lecture, replaces: old.id } : { title: title.value.trim(), lecture: lecture.value };
+      learn([await noted(file, place, () => videos.upload(file, place, uploading))]);
       dropVideo();
+    } catch (error) {
+      throw isGone(error) ? new ApiError(409, { code: "video_gone" }) : error;
     } finally {
       say("video-doing", null);
-      showSent("video", null);
+      uploading(null);
     }
   });
+}
+
+/** Whether the video that was to be replaced is no longer there. @param {unknown} error */
+function isGone(error) {
+  return error instanceof ApiError && "replaces" in error.fields;
 }

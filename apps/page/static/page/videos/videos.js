@@ -9,8 +9,8 @@ const SHARED_MS = 2000;
 /**
  * @typedef {import("../../realtime/client.js").Record} Record
  * @typedef {{id: number, title: string, status: string, attempt: number, duration: number | null, hls_path: string,
- *   hls_url: string | null, thumbnail_url: string | null, error_code: string | null, error_reason: string | null,
- *   created_at: string, finished_at: string | null}} Video
+ *   hls_url: string | null, thumbnail_url: string | null, error_code: string | null, error_reason: string | null, lecture_id: number,
+ *   created_at: string, finished_at: string | null, replaces_id: number | null, listed_at: string}} Video
  */
 
 /** What the videos endpoints tell, as a record; `progress` the database does not know. @param {Video} video @returns {Record} */
@@ -20,19 +20,20 @@ export function recordOf(video) {
     topic: `video:${video.id}`,
     attempt: video.attempt,
     status: video.status,
-    data: { title: video.title, hls_path: video.hls_path, duration: video.duration },
+    data: { title: video.title, hls_path: video.hls_path, duration: video.duration, ...(video.replaces_id && { replaces: video.replaces_id }) },
     error: video.status === "FAILED" ? { code: video.error_code ?? "internal", message: video.error_reason ?? "" } : null,
     published_at: Date.parse(video.finished_at ?? video.created_at) / 1000,
   };
 }
 
 /** @param {string} id @returns {Promise<Video>} */
-const readVideo = (id) => api.callJson(`/media/videos/${encodeURIComponent(id)}/`);
+export const readVideo = (id) => api.callJson(`/media/videos/${encodeURIComponent(id)}/`);
 
 /** What they tell beyond the record. @param {Video} video @returns {import("../jobs/register.js").Detail} */
 export function detailOf(video) {
   const ended = video.finished_at ? Date.parse(video.finished_at) / 1000 : null;
-  return { by: null, began: Date.parse(video.created_at) / 1000, sent: null, ended, retryCanHelp: false };
+  const [began, listed] = [video.created_at, video.listed_at].map((time) => Date.parse(time) / 1000);
+  return { by: null, began, listed, sent: null, ended, retryCanHelp: false };
 }
 
 /** @param {string} deed */
@@ -50,20 +51,21 @@ async function remove(id) {
 }
 
 /** `removed` is called after this page has deleted a video, and `ask` before, to ask whether it should. `rename` asks for a title and
- *  gives it to a video. @param {(id: string) => void} play @param {(id: string, name: string) => Promise<void>} rename
- *  @param {(name: string) => Promise<boolean>} ask @param {(id: string) => void} removed */
-export function cardMaker(play, rename, ask, removed) {
+ *  gives it to a video. `replace` asks for the file of another one.
+ *  @param {Pick<import("./video-card.js").Deeds, "play" | "rename" | "replace" | "ask">} asked
+ *  @param {(id: string) => void} removed */
+export function cardMaker(asked, removed) {
   const removeAndTell = (/** @type {string} */ id) => remove(id).then(() => removed(id));
-  const deeds = { read: readVideo, play, cancel: doTo("cancel"), retry: doTo("retry"), rename, ask, remove: removeAndTell };
+  const deeds = { read: readVideo, cancel: doTo("cancel"), retry: doTo("retry"), remove: removeAndTell, ...asked };
   return (/** @type {Record} */ record) => (record.topic.startsWith("video:") ? new VideoCard(record, deeds) : null);
 }
 
-/** Sends a video; the first word on it. @param {File} file @param {string} title @param {string} lecture
+/** Sends a video; the first word on it. @param {File} file @param {import("./broken-upload.js").Place} place
  *  @param {(percent: number) => void} onPercent @returns {Promise<Record>} */
-export async function upload(file, title, lecture, onPercent) {
+export async function upload(file, place, onPercent) {
   const body = new FormData();
-  body.append("title", title);
-  body.append("lecture", lecture);
+  const { title, lecture, replaces } = place;
+  for (const [name, value] of Object.entries(replaces ? { replaces } : { title, lecture })) body.append(name, value);
   body.append("file", file);
   return { ...recordOf(await api.upload("/media/videos/", body, onPercent)), progress: null };
 }
