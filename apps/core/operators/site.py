@@ -68,13 +68,8 @@ def _audit(request: HttpRequest, changed: Model, message: Any) -> None:
     )
 
 
-def _fields(message: Any) -> list[str]:
-    """Return the names of the changed fields from the admin's message. Their values are not logged.
-
-    If the message is a text, not a list, return the name `password`.
-    """
-    if not isinstance(message, list):
-        return ["password"]
+def _fields(message: list[dict[str, dict[str, Any]]]) -> list[str]:
+    """Return the names of the changed fields from the admin's message. Their values are not logged."""
     return sorted({field for part in message for change in part.values() for field in change.get("fields", [])})
 
 

@@ -167,7 +167,7 @@ class TokenView(APIView):
 
 
 class RefreshView(APIView):
-    """Exchange a refresh token for new tokens. Each refresh token can be used only once."""
+    """Exchange a refresh token for new tokens. Use each refresh token once: it is invalid a few seconds later."""
 
     authentication_classes = ()
     permission_classes = ()
