@@ -132,7 +132,7 @@ def ninth_tenth(values: list[float]) -> float:
 
 
 def number(least: int, most: int) -> Callable[[str], int]:
-    """Return a function that converts an argument to a whole number, and refuses it unless `least` <= it <= `most`."""
+    """Return a converter for argparse that accepts only whole numbers from `least` to `most`."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:

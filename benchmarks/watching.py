@@ -29,8 +29,8 @@ from harness.system import new_ticket
 from harness.watcher import Watcher
 
 MAX_SECONDS, MAX_JOBS = 140, 80
-"""Both phases and their warm-up must fit into the 600 s of an access token. Each running job has a connection to
-PostgreSQL, which accepts 100."""
+"""The load's access token is valid for 600 s. In this time the load starts, which may take 300 s, and both phases with
+their warm-ups run. Each running job has a connection to PostgreSQL, which accepts 100."""
 WARM_UP_SECONDS = 2.0
 
 

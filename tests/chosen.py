@@ -1,7 +1,7 @@
 """Prints whether the arguments of `script/test` choose `some` tests or `all`.
 
 On the same line it prints the programs that these tests need and that may have to be downloaded: for the arguments
-`-x tests/realtime`, `python -m tests.chosen` prints `some chromium`.
+`-x tests/docs`, `python -m tests.chosen` prints `some chromium`.
 
 pytest itself parses the arguments, so that the value of an option (`-k expression`, `--maxfail 3`) does not count as a
 path. For paths that do not exist the exit code is 1, with a sentence for each. For a wrong option pytest prints its own
@@ -64,7 +64,7 @@ def _reach(paths: Sequence[str], folders: Sequence[Path]) -> bool:
 
 def main(words: Sequence[str]) -> int:
     """Print what the arguments choose, and return the exit code."""
-    # Load neither the project's settings nor its fixtures: this would take seconds and start servers.
+    # Do not load the project's settings and fixtures: loading them would take seconds and start servers.
     return int(pytest.main(["-c", os.devnull, "--noconftest", *words], plugins=[_Look()]))
 
 

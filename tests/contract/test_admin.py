@@ -1,4 +1,4 @@
-"""Tests of the admin at /admin/: who may use it, which changes revoke tokens, and that the API ignores its cookie."""
+"""Tests of the admin: who may use it, which changes revoke tokens, and that the API ignores the admin's cookie."""
 
 import asyncio
 import re

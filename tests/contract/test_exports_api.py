@@ -1,4 +1,4 @@
-"""Tests of exports over HTTP: start, download, import again, and permissions."""
+"""Tests of exports over HTTP: start, download, import of the downloaded file, and permissions."""
 
 import io
 from typing import Any

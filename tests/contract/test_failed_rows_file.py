@@ -1,4 +1,4 @@
-"""Tests of the workbook of an import's failed rows: it is downloaded, corrected, and imported again."""
+"""Tests of the workbook of an import's failed rows: it is downloaded, corrected, and imported."""
 
 import io
 from typing import Any
