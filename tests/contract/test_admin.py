@@ -1,7 +1,6 @@
 """Tests of the admin: who may use it, which changes revoke tokens, and that the API ignores the admin's cookie."""
 
 import asyncio
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
@@ -11,19 +10,14 @@ import jwt
 import pytest
 
 from embedded.plan import Web
+from harness.operators import running_admin, send_form, sign_in_operator
 from harness.system import PASSWORD, PATIENCE_SECONDS, System, new_ticket
 from harness.watcher import Watcher
-
-OPERATOR = "operator-password-1"
 
 
 @pytest.fixture(scope="module")
 def admin(system: System) -> Iterator[Web]:
-    system.shell(
-        "from apps.core.models import User; User.objects.filter(username='operator').exists() or "
-        f"User.objects.create_superuser('operator', '{OPERATOR}')"
-    )
-    with system.another_web(ADMIN_SITE="on") as web:
+    with running_admin(system) as web:
         yield web
 
 
@@ -31,18 +25,6 @@ def admin(system: System) -> Iterator[Web]:
 def browser(admin: Web) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=admin.address, timeout=30, follow_redirects=True) as client:
         yield client
-
-
-def send(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
-    page = client.get(path)
-    assert page.status_code == 200, page.text[:500]
-    (token,) = set(re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text))
-    headers = {"Origin": str(client.base_url).rstrip("/"), "Referer": f"{client.base_url}{path}"}
-    return client.post(path, data={"csrfmiddlewaretoken": token, **fields}, headers=headers)
-
-
-def sign_in(client: httpx.Client, username: str = "operator", password: str = OPERATOR) -> httpx.Response:
-    return send(client, "/admin/login/", username=username, password=password, next="/admin/")
 
 
 def account(system: System, username: str) -> int:
@@ -56,7 +38,7 @@ def account(system: System, username: str) -> int:
 
 def test_an_operator_signs_in_and_sees_the_academies(admin: Web) -> None:
     with browser(admin) as client:
-        answer = sign_in(client)
+        answer = sign_in_operator(client)
         assert "Academies, accounts and sign-ins" in answer.text
         assert "hanbit" in client.get("/admin/core/tenant/").text
         assert answer.headers["Cache-Control"] == "no-store"
@@ -70,14 +52,14 @@ def test_an_operator_signs_in_and_sees_the_academies(admin: Web) -> None:
 @pytest.mark.parametrize("column", ["is_active", "is_superuser"])
 def test_a_session_does_not_outlive_the_closing_of_its_account(system: System, admin: Web, column: str) -> None:
     with browser(admin) as client:
-        sign_in(client)
+        sign_in_operator(client)
         for value in (False, True):
             system.shell(
                 f"from apps.core.models import User; "
                 f"User.objects.filter(username='operator', tenant=None).update({column}={value})"
             )
         assert client.get("/admin/").url.path == "/admin/login/"
-        sign_in(client)
+        sign_in_operator(client)
         assert client.get("/admin/").url.path == "/admin/"
 
 
@@ -96,15 +78,15 @@ def test_code_that_read_an_account_earlier_does_not_overwrite_when_it_was_closed
 @pytest.mark.parametrize(("username", "password"), [("operator", "wrong"), ("owner", PASSWORD), ("nobody", "wrong")])
 def test_only_operators_sign_in_to_the_admin(admin: Web, username: str, password: str) -> None:
     with browser(admin) as client:
-        assert "Please enter the correct username and password" in sign_in(client, username, password).text
+        assert "Please enter the correct username and password" in sign_in_operator(client, username, password).text
         assert "/admin/login/" in str(client.get("/admin/core/user/").url)
 
 
 def test_guessing_the_password_of_an_operator_is_limited_like_any_other(admin: Web) -> None:
     with browser(admin) as client:
         for _ in range(10):
-            assert "Please enter" in sign_in(client, "guessed-operator", "wrong").text
-        assert "Too many" in sign_in(client, "guessed-operator", "wrong").text
+            assert "Please enter" in sign_in_operator(client, "guessed-operator", "wrong").text
+        assert "Too many" in sign_in_operator(client, "guessed-operator", "wrong").text
 
 
 def test_without_the_setting_there_is_no_admin(system: System) -> None:
@@ -115,7 +97,7 @@ def test_without_the_setting_there_is_no_admin(system: System) -> None:
 
 def test_the_api_ignores_the_cookie_of_the_admin_without_any_statement(system: System, admin: Web) -> None:
     with browser(admin) as client:
-        sign_in(client)
+        sign_in_operator(client)
         token = system.access_token("hanbit", "owner")
         answer = client.get(f"/api/v1/jobs/{uuid4()}/progress/", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 200
@@ -143,11 +125,11 @@ async def test_setting_a_password_in_the_admin_ends_the_sessions_of_the_account(
         bare.headers["Authorization"] = f"Bearer {tokens['access']}"
         ticket = await new_ticket(bare)
         with browser(admin) as client:
-            sign_in(client)
+            sign_in_operator(client)
             async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
                 await watcher.read_until("snapshot")
                 path = f"/admin/core/user/{account(system, 'renewed')}/password/"
-                done = send(client, path, password1=new, password2=new, usable_password="true")
+                done = send_form(client, path, password1=new, password2=new, usable_password="true")
                 assert "Password changed successfully" in done.text
                 assert (await watcher.closed())[0] == 4410
         assert (await bare.get("/api/v1/jobs/")).status_code == 401
@@ -161,9 +143,9 @@ async def test_the_admin_ends_a_sign_in(system: System, admin: Web) -> None:
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
         tokens = (await bare.post("/api/v1/auth/token/", json=name)).json()
         with browser(admin) as client:
-            sign_in(client)
+            sign_in_operator(client)
             user = account(system, "ended")
-            done = send(client, "/admin/core/user/", action="end_sessions", _selected_action=str(user), index="0")
+            done = send_form(client, "/admin/core/user/", action="end_sessions", _selected_action=str(user), index="0")
             assert "sign-ins ended" in done.text
         assert (await bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})).status_code == 401
         bare.headers["Authorization"] = f"Bearer {tokens['access']}"
@@ -177,8 +159,8 @@ def test_the_admin_ends_one_of_several_sign_ins_of_an_account(system: System, ad
     with httpx.Client(base_url=system.address, timeout=30) as bare, browser(admin) as client:
         chosen, kept = (bare.post("/api/v1/auth/token/", json=name).json() for _ in range(2))
         session = jwt.decode(chosen["access"], options={"verify_signature": False})["session"]
-        sign_in(client)
-        done = send(client, "/admin/core/loginsession/", action="end", _selected_action=session, index="0")
+        sign_in_operator(client)
+        done = send_form(client, "/admin/core/loginsession/", action="end", _selected_action=session, index="0")
         assert "1 sign-ins ended" in done.text
         answers = [bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]}) for tokens in (chosen, kept)]
         assert [answer.status_code for answer in answers] == [401, 200]
@@ -187,13 +169,13 @@ def test_the_admin_ends_one_of_several_sign_ins_of_an_account(system: System, ad
 def test_pages_of_the_admin_can_be_opened(system: System, admin: Web) -> None:
     ((tenant, name),) = system.query("SELECT id, name FROM tenant WHERE code = 'saebom'")
     with browser(admin) as client:
-        sign_in(client)
+        sign_in_operator(client)
         for path in ("tenant/", f"tenant/{tenant}/change/", "user/", "loginsession/", "tenant/add/"):
             assert client.get(f"/admin/core/{path}").status_code == 200, path
         assert client.get(f"/admin/core/user/{account(system, 'owner')}/change/").status_code == 200
         assert client.get(f"/admin/core/tenant/{tenant}/delete/").status_code == 403
         assert client.get("/admin/core/user/add/").status_code == 403
-        saved = send(client, f"/admin/core/tenant/{tenant}/change/", name="Saebom", active="on", quota_jobs="500")
+        saved = send_form(client, f"/admin/core/tenant/{tenant}/change/", name="Saebom", active="on", quota_jobs="500")
         assert "was changed successfully" in saved.text
     saved_row = system.query("SELECT name, quota_jobs, quota_storage_bytes FROM tenant WHERE code = 'saebom'")
     system.query("UPDATE tenant SET name = %s, quota_jobs = NULL WHERE id = %s RETURNING 1", name, tenant)

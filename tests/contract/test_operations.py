@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,23 +11,19 @@ from redis import Redis
 
 from embedded.plan import Web
 from harness.letters import put_letter
+from harness.operators import form_token, running_admin, sign_in_operator
 from harness.system import System, eventually, eventually_now, tenant_of
 from harness.watcher import Watcher
 from realtime.records.topics import STATS
 from tests.page.test_imports import worker_held
 
 PATH = "/admin/operations/"
-OPERATOR = "operator-password-1"
 UNREADABLE = "no JSON at all"
 
 
 @pytest.fixture(scope="module")
 def admin(system: System) -> Iterator[Web]:
-    system.shell(
-        "from apps.core.models import User; "
-        f"User.objects.create_superuser('watcher', '{OPERATOR}'); User.objects.create_superuser('second', '{OPERATOR}')"
-    )
-    with system.another_web(ADMIN_SITE="on") as web:
+    with running_admin(system, "watcher", "second") as web:
         yield web
 
 
@@ -39,17 +34,16 @@ def operator(admin: Web) -> Iterator[httpx.Client]:
         yield client
 
 
-def token_in(client: httpx.Client, path: str) -> str:
-    (token,) = set(re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get(path).text))
-    return str(token)
-
-
 def sign_in(client: httpx.Client, username: str) -> None:
-    origin = {"Origin": str(client.base_url).rstrip("/"), "Referer": str(client.base_url)}
-    fields = {"username": username, "password": OPERATOR, "next": PATH}
-    token = token_in(client, "/admin/login/")
-    assert client.post("/admin/login/", data={"csrfmiddlewaretoken": token, **fields}, headers=origin).url.path == PATH
-    client.headers.update({"X-CSRFToken": token_in(client, PATH), **origin})
+    """Sign in to the page, and let the client send what the page's own requests send."""
+    assert sign_in_operator(client, username, goal=PATH).url.path == PATH
+    client.headers.update(
+        {
+            "X-CSRFToken": form_token(client, PATH),
+            "Origin": str(client.base_url).rstrip("/"),
+            "Referer": str(client.base_url),
+        }
+    )
 
 
 def deed(client: httpx.Client, what: str, queue: str, letter: str) -> httpx.Response:
@@ -105,7 +99,7 @@ async def test_a_changed_operators_account_ends_what_it_watches(system: System, 
         async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
             path = f"/admin/core/user/{pk}/change/"
             inline = {f"memberships-{name}_FORMS": "0" for name in ("TOTAL", "INITIAL")}
-            fields = {"csrfmiddlewaretoken": token_in(boss, path), "username": "second", **inline}
+            fields = {"csrfmiddlewaretoken": form_token(boss, path), "username": "second", **inline}
             answer = await asyncio.to_thread(boss.post, path, data=fields)
             assert answer.url.path == "/admin/core/user/", answer.text[:3000]
             assert (await watcher.closed())[0] == 4410

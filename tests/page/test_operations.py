@@ -13,6 +13,7 @@ from embedded import npm
 from embedded.plan import Web
 from harness.browser import new_context
 from harness.letters import put_letter
+from harness.operators import OPERATOR, OPERATOR_PASSWORD, running_admin
 from harness.system import System, eventually, import_workbook, tenant_of
 from harness.watcher import Watcher
 from tests.page.console import Console, is_live, shows
@@ -22,16 +23,11 @@ from tests.page.test_imports import worker_held
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 PATH = "/admin/operations/"
-OPERATOR = "operator-password-1"
 
 
 @pytest.fixture(scope="module")
 def admin(system: System) -> Iterator[Web]:
-    system.shell(
-        "from apps.core.models import User; User.objects.filter(username='operator').exists() or "
-        f"User.objects.create_superuser('operator', '{OPERATOR}')"
-    )
-    with system.another_web(ADMIN_SITE="on") as web:
+    with running_admin(system) as web:
         yield web
 
 
@@ -46,8 +42,8 @@ async def operator(browser: Browser, admin: Web) -> AsyncIterator[Page]:
     context = await new_context(browser, viewport={"width": 1440, "height": 900})
     page = await context.new_page()
     await page.goto(admin.address + PATH)
-    await page.locator("#id_username").fill("operator")
-    await page.locator("#id_password").fill(OPERATOR)
+    await page.locator("#id_username").fill(OPERATOR)
+    await page.locator("#id_password").fill(OPERATOR_PASSWORD)
     await page.locator("#id_password").press("Enter")
     await page.get_by_role("button", name="English").click()
     await is_live(page)
