@@ -16,6 +16,7 @@ from tests.page.test_lectures import refusals
 
 LECTURE = "중등 수학 A"
 DEMO_VIDEO = "1강 수업 영상"
+MOVES = "video => new Promise(done => video.addEventListener('timeupdate', () => video.currentTime > 0.1 && done()))"
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -60,10 +61,7 @@ async def test_the_first_page_of_students_and_parents_shows_their_lectures_and_p
     await expect(page.get_by_text("1강 수업 노트")).to_have_count(0)  # it is not READY
     await film(page, DEMO_VIDEO).press("Enter")
     dialog = page.get_by_role("dialog", name=DEMO_VIDEO)
-    moves = (
-        "video => new Promise(done => video.addEventListener('timeupdate', () => video.currentTime > 0.1 && done()))"
-    )
-    await dialog.locator("video").evaluate(moves)
+    await dialog.locator("video").evaluate(MOVES)
     await page.keyboard.press("Escape")
     await expect(dialog).to_be_hidden()
     await expect(film(page, DEMO_VIDEO)).to_be_focused()
@@ -118,6 +116,20 @@ async def test_a_lecture_that_ends_for_a_student_goes_from_the_page(console: Con
     await is_live(page)
     await expect(film(page, DEMO_VIDEO)).to_be_visible()
     system.forget_tokens()
+
+
+async def test_the_player_says_so_if_it_cannot_play_a_video(console: Console) -> None:
+    page = await console.open("/my", "student")
+    await is_live(page)
+    await page.route("**/media/hls/**", lambda route: route.abort())
+    await film(page, DEMO_VIDEO).press("Enter")
+    problem = page.get_by_role("dialog", name=DEMO_VIDEO).get_by_role("alert")
+    await expect(problem).to_contain_text("동영상을 재생할 수 없습니다.")
+    await page.keyboard.press("Escape")
+    await page.unroute("**/media/hls/**")
+    await film(page, DEMO_VIDEO).press("Enter")
+    await page.get_by_role("dialog", name=DEMO_VIDEO).locator("video").evaluate(MOVES)
+    await expect(problem).to_have_text("")
 
 
 async def test_the_view_of_a_student_follows_the_language(console: Console) -> None:

@@ -137,6 +137,10 @@ export const TEXT = {
   encoding: ["변환하는 중", "Encoding"],
   play: ["재생", "Play"],
   play_named: ["{name} 재생", "Play {name}"],
+  player_failed: [
+    "동영상을 재생할 수 없습니다. 잠시 후 다시 재생해 보시고, 계속되면 다른 브라우저에서 열어 주십시오.",
+    "The video cannot be played. Try again in a moment. If it still fails, open it in another browser.",
+  ],
   cancel: ["취소", "Cancel"],
   retry: ["다시 시도", "Try again"],
   close: ["닫기", "Close"],

@@ -1,6 +1,8 @@
 // Videos of lectures: their cards, what their form does, and the player.
 
 import * as api from "../api.js";
+import { say } from "../sentences.js";
+import { t } from "../strings.js";
 import { VideoCard } from "./video-card.js";
 
 const HLS = "application/vnd.apple.mpegurl";
@@ -102,6 +104,7 @@ export class Player {
     this.#title = /** @type {HTMLElement} */ (dialog.querySelector("h2"));
     dialog.querySelector("button")?.addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", () => this.#stop());
+    this.#video.addEventListener("error", () => this.#fail());
   }
 
   /** @param {string} id */
@@ -123,12 +126,19 @@ export class Player {
   async #playByScript(address) {
     const { default: Hls } = await import("../vendor/hls.light.min.mjs");
     const hls = new Hls({ enableWorker: false }); // a worker of its own would need a script from a blob
+    hls.on("hlsError", (_, { fatal }) => { if (fatal) this.#fail(); });
     this.#hls = hls;
     hls.loadSource(address);
     hls.attachMedia(this.#video);
   }
 
+  /** Says that there is no picture: the video cannot be loaded, or the browser cannot decode it. */
+  #fail() {
+    if (this.#dialog.open) say("player-problem", () => t("player_failed"));
+  }
+
   #stop() {
+    say("player-problem", null);
     this.#hls?.destroy();
     this.#hls = null;
     this.#video.pause();
