@@ -247,6 +247,16 @@ class TestMyLectures:
         ]  # fmt: skip
         assert of_parent["count"] == 2
 
+    def test_any_number_of_lectures_is_listed_in_pages(self, tenant: Tenant) -> None:
+        student = make_student(tenant, "가")
+        made = Lecture.objects.bulk_create(Lecture(tenant=tenant, title="같은 제목") for _ in range(201))
+        Enrollment.objects.bulk_create(Enrollment(tenant=tenant, lecture=each, student=student) for each in made)
+        client = client_of(tenant, student.user, Role.STUDENT)
+        pages = [client.get(f"/api/v1/my/lectures/?page_size=1000&page={page}").json() for page in (1, 2)]
+        assert [(page["count"], len(page["results"])) for page in pages] == [(201, 200), (201, 1)]
+        found = [row["id"] for page in pages for row in page["results"]]
+        assert found == [each.pk for each in made]
+
     def test_a_deleted_student_has_none_and_the_faculty_have_no_such_list(
         self, asks: Asks, tenant: Tenant, lecture: Lecture, parent: Parent
     ) -> None:

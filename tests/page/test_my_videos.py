@@ -132,6 +132,44 @@ async def test_the_player_says_so_if_it_cannot_play_a_video(console: Console) ->
     await expect(problem).to_have_text("")
 
 
+MANY_LECTURES = """
+    WITH attending AS (
+        SELECT s.id, s.tenant_id FROM students s JOIN "user" u ON u.id = s.user_id JOIN tenant t ON t.id = s.tenant_id
+        WHERE t.code = 'saebom' AND u.username = 'student'
+    ), many AS (
+        INSERT INTO lecture (tenant_id, title, description, active, created_at)
+        SELECT tenant_id, '묶음 ' || n, '', true, now() FROM attending, generate_series(100, 140) n
+        RETURNING id, tenant_id
+    )
+    INSERT INTO enrollment (tenant_id, lecture_id, student_id, created_at)
+    SELECT many.tenant_id, many.id, attending.id, now() FROM many, attending RETURNING lecture_id
+"""
+"""Makes 41 lectures that the student of an academy attends."""
+
+
+@pytest.fixture
+def many_lectures(system: System) -> Iterator[None]:
+    made = [lecture_id for (lecture_id,) in system.query(MANY_LECTURES)]
+    yield
+    system.query("DELETE FROM enrollment WHERE lecture_id = ANY(%s) RETURNING 1", made)
+    system.query("DELETE FROM lecture WHERE id = ANY(%s) RETURNING 1", made)
+    system.forget_tokens()
+
+
+async def test_more_lectures_than_a_page_holds_are_shown_page_by_page(console: Console, many_lectures: None) -> None:
+    page = await console.open("/my", "student", "saebom")
+    await is_live(page)
+    shown = page.locator("#my .my-lecture")
+    await expect(shown).to_have_count(40)
+    more = page.get_by_role("button", name="강의 더 보기")
+    await more.press("Enter")
+    await expect(shown).to_have_count(43)  # with two of the demo data
+    await expect(more).to_be_hidden()
+    await expect(shown.nth(40).get_by_role("heading")).to_be_focused()
+    await expect(lecture(page, LECTURE)).to_contain_text(DEMO_VIDEO)
+    await expect(page.get_by_text("앞의 40개만 실시간으로 바뀝니다.")).to_be_visible()
+
+
 async def test_the_view_of_a_student_follows_the_language(console: Console) -> None:
     page = await console.open("/my", "student")
     await is_live(page)

@@ -22,7 +22,7 @@ export class MyLecture {
   #play;
   #failed;
   #namesChildren;
-  #title = element("h2");
+  #title = element("h2", { tabindex: "-1" });
   #about = element("p", { class: "meta facts" });
   #description = element("p", { class: "description" });
   #none = element("p", { class: "none" });
@@ -54,6 +54,11 @@ export class MyLecture {
     this.#more = next !== null;
     this.render();
     return first ? [] : added.map(({ title }) => title);
+  }
+
+  /** Moves the focus to the title. */
+  focus() {
+    this.#title.focus();
   }
 
   /** Writes everything again, in the chosen language. */

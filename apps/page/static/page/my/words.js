@@ -12,5 +12,6 @@ export const WORDS = {
   my_new: ["새 동영상", "New"],
   my_said_new: ["{lecture}: 새 동영상 ‘{name}’을 볼 수 있습니다.", "{lecture}: the new video “{name}” is ready."],
   my_more: ["이전 동영상 더 보기", "Show older videos"],
+  my_more_lectures: ["강의 더 보기", "Show more lectures"],
   my_too_many: ["강의가 많아 앞의 {n}개만 실시간으로 바뀝니다. 나머지는 화면을 새로 고치면 나타납니다.", "Only the first {n} lectures change by themselves. Reload the page to see new videos of the others."],
 };
