@@ -20,7 +20,6 @@ class Proxy:
         """Whether the proxy answers requests for a WebSocket with 403, as some proxies of offices and hotels do."""
         self._open = asyncio.Event()  # set while bytes are passed on
         self._open.set()
-        self._answers_pass = True
         self._refusing = False
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,7 +63,6 @@ class Proxy:
 
     def flow(self) -> None:
         """End `stall`: pass on the bytes that were held back, and then all that follow."""
-        self._answers_pass = True
         self._open.set()
 
     def half_open(self) -> None:
