@@ -1,7 +1,7 @@
 """A test's own server in front of the product. It serves a page that runs the test's JavaScript in any browser.
 
-The page needs no driver for the browser, so the same test can run in Chromium and in Firefox. The server passes on
-all requests for the product, except requests for events that the test wants refused.
+The page needs no driver for the browser, so the same test can run in Chromium and in Firefox. The server passes
+requests on to the product. A test can make it refuse requests for events.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The browser's own EventSource with the cookie: it reconnects after the ticket expired, and misses nothing.
+"""The browser's own EventSource, with a ticket in a cookie: it reconnects after the ticket expired, and misses nothing.
 
 The tests run in Chromium and in Firefox, because each reconnects in its own way.
 """

@@ -90,7 +90,7 @@ def row(page: Page, name: str) -> Locator:
 
 
 def chip(page: Page) -> Locator:
-    """Return the state of the bulk message that is shown."""
+    """Return the state that the page of a bulk message shows."""
     return page.locator("#messages .kind .chip")
 
 

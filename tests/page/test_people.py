@@ -113,7 +113,7 @@ async def issue(page: Page, language: str = "ko") -> str:
 
 
 async def choose_a_password(theirs: Page, code: str) -> None:
-    """After a sign-in with a code, choose a password by keyboard. Before that, try the code, which must be refused."""
+    """Choose a password by keyboard after a sign-in with a code. First type the code as password: it is refused."""
     password = theirs.get_by_label("새 비밀번호", exact=True)
     for typed in (code, CHOSEN):
         await password.fill("")

@@ -1,7 +1,7 @@
 """Which peers' `X-Forwarded-` headers the web server trusts.
 
 The option `--forwarded-allow-ips` names these peers. Without the option, the variable `FORWARDED_ALLOW_IPS` names them.
-Without both, the web server trusts only peers on its own machine.
+With neither, the web server trusts only peers on its own machine.
 """
 
 import json
