@@ -1,4 +1,4 @@
-"""Tests of the people API with real servers: changes end sign-ins and feeds, requests race, and deeds are audited."""
+"""Tests of the people API with real servers: ended sessions and connections, simultaneous requests, the audit log."""
 
 import asyncio
 import json

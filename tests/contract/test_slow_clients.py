@@ -1,4 +1,4 @@
-"""Tests of a client that does not read: others are not delayed, and its connection and socket are closed."""
+"""Tests of clients that do not read: they delay nobody, and the server closes their connections."""
 
 import asyncio
 import socket

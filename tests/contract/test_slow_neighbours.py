@@ -32,7 +32,7 @@ async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[P
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_others_are_answered_while_files_are_stored(own_system: System) -> None:
-    """The test sends more uploads at once than a thread pool would have threads."""
+    """While all uploads wait for the storage, other requests still get a thread and the only database connection."""
     async with behind_a_proxy(own_system, "S3_ENDPOINT_URL") as (storage, client):
         lecture = await demo_lecture(client)
         storage.stall()

@@ -173,7 +173,7 @@ def uses_of(reader: TicketReader, text: str) -> list[str]:
 
 
 async def test_no_ticket_is_accepted_after_a_revocation(own_system: System) -> None:
-    """Each revoked ticket is sent with an access token issued after the revocation, so only the ticket is refused."""
+    """The client gets a new access token after the revocation, so that every refusal is due to the ticket."""
     ((video_id, enrolment_id, tenant_id, user_id),) = own_system.query(STUDENT_OF_A_VIDEO)
 
     async def log_out(held: Visitor) -> None:
