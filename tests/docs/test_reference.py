@@ -182,7 +182,7 @@ CODE_AT = {
     "error": 1,
     "error_answer": 1,
 }
-"""For each of these functions, the index of the argument that is an error code."""
+"""For each of these exceptions and functions, the index of the argument that is an error code."""
 
 
 def error_codes(file: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The embedded servers, run by a user id without a name, as in many containers. PostgreSQL alone refuses such an id."""
+"""The embedded servers, run by a user id without a name, as in many containers. Only PostgreSQL refuses such an id."""
 
 from __future__ import annotations
 
