@@ -1,4 +1,4 @@
-"""Tests that each deed of a person that removes something, or writes to people, is in the audit log."""
+"""Tests that the audit log says who deleted something, and who sent or retried a bulk message."""
 
 from collections.abc import Callable
 from functools import partial

@@ -38,7 +38,7 @@ def test_a_file_that_nobody_reads_is_closed_too() -> None:
 
 
 def test_files_that_hang_do_not_occupy_the_threads_of_others() -> None:
-    """The event loop has only a few default threads, in which it also resolves host names."""
+    """Files have threads of their own. The event loop needs its few default threads to look up host names."""
     go_on = threading.Event()
     most = min(32, (os.cpu_count() or 1) + 4)  # the event loop's default threads
 

@@ -306,7 +306,7 @@ def test_codes_are_deleted_a_day_after_they_expired(owner: User, kim: User) -> N
     assert not OneTimeCode.objects.exists()
 
 
-# Changing a password without the old one.
+# Choosing a new password.
 
 
 @pytest.mark.django_db
@@ -338,7 +338,7 @@ def test_a_session_from_before_the_password_was_taken_away_chooses_no_new_one(
 def test_an_account_that_another_request_has_changed_gets_no_tokens_for_its_new_password(
     kim: User, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token of the request is still accepted, although another request changes the account.
+    """The access token is still valid, so only the view notices that another request has changed the account.
 
     In the case `closed`, the change is made before the request. In the other cases, it is made while the request runs,
     just after the old password was checked.

@@ -129,7 +129,7 @@ def test_all_other_roles_are_refused(tenant: Tenant, owner: User, role: Role) ->
 def test_the_role_in_the_database_counts_and_not_the_one_of_the_token(
     tenant: Tenant, client: Client, owner: User, now: Role | None
 ) -> None:
-    """The token of the request has the role `owner`. Another owner has just changed the role, or closed the account."""
+    """The token has the role `owner`. Its account has just got another role, or has just been closed."""
     colleague = account(tenant, Role.OWNER)
     TenantMembership.objects.filter(user=owner).update(role=now or Role.OWNER)
     User.objects.filter(pk=owner.pk).update(is_active=now is not None)

@@ -1,4 +1,4 @@
-"""Tests that any change of an account ends its tokens, tickets, connections and sign-ins."""
+"""Tests that the database writes a revocation whenever an account, a session or an academy loses rights."""
 
 import time
 from collections.abc import Callable
