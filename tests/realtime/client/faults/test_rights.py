@@ -21,7 +21,7 @@ WINDOWS = 20
 
 
 async def keep_open(window: Watcher) -> None:
-    """Answer the pings of a window until it is closed."""
+    """Answer the server's pings on a connection until the connection is closed."""
     with suppress(ConnectionClosed):
         while True:
             await window.read()

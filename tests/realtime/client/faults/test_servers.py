@@ -1,4 +1,4 @@
-"""Servers stop, hang and change: the client tells its true state, reconnects by itself, and learns how jobs ended."""
+"""Servers stop, hang and fail over: the client tells its state, reconnects by itself, and learns how jobs ended."""
 
 import asyncio
 

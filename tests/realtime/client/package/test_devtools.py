@@ -1,4 +1,4 @@
-"""The panel for developers."""
+"""Tests of the panel that shows developers the state, the records and the frames of a feed."""
 
 from collections.abc import Callable
 
