@@ -51,9 +51,10 @@ async def join(
 async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
     hub: Hub, servers: Servers, redis: Redis, tenant_id: int, restored_by: str
 ) -> None:
-    """A client reconnects twice with a place before the end: while Redis lacks the status, and after it was restored.
+    """A client that has not seen the end of a topic reconnects twice with its place.
 
-    First it gets a whole snapshot without the topic. Then it gets the end.
+    While Redis lacks the topic's status, the client gets a whole snapshot without the topic. After the status was
+    restored, the client gets the end.
     """
     limits = Limits(terminal_ttl_seconds=86_400)
     publisher = Publisher(redis, limits=limits)

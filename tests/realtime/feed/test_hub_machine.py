@@ -192,7 +192,7 @@ class HubMachine(RuleBasedStateMachine):
         hub=st.integers(0, 1),
     )
     def miss_ends(self, number: int, finished: list[str], hub: int) -> None:
-        """Let topics end while a client is disconnected: in some examples, more than the feed shows."""
+        """Let topics end while a client is disconnected. In some examples, more topics end than the feed shows."""
         self.work_on(finished, 1, 100)
         self.go(number)
         for topic in finished:
@@ -504,7 +504,7 @@ def servers_of_its_own() -> Iterator[tuple[RedisServer, RedisServer]]:
 def test_every_client_ends_with_the_records_of_a_new_client(
     servers_of_its_own: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # Let an error replace even a new link, and check the server often, so that no example has to wait.
+    # Replace even a new link after an error, and check the server often, so that no example has to wait.
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.02)
     # Each example sets these two values. After the test, monkeypatch restores them.
