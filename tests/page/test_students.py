@@ -5,6 +5,7 @@ import io
 import re
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import openpyxl
 import pytest
@@ -395,6 +396,18 @@ async def test_students_of_an_import_that_somebody_else_has_started_appear_in_th
     await lists(page, 0)
     async with system.client(username="staff") as staff:
         await import_workbook(staff, "이름,학부모 전화\n빛나는별,010-9996-0009\n".encode(), name="별.csv")
+    await lists(page, 1)
+
+
+async def test_students_of_an_import_of_which_only_the_end_was_sent_appear_in_the_list(
+    console: Console, system: System
+) -> None:
+    page = await opened(console)
+    await find(page, "빛나는달")
+    await lists(page, 0)
+    await expect(page.locator("#students .none").first).to_be_visible()
+    await added(system, "빛나는달", "010-9996-0011")
+    console.publish(f"job:{uuid4()}", "DONE", data={"job_type": "excel_parsing", "file_name": "달.csv"})
     await lists(page, 1)
 
 

@@ -54,6 +54,11 @@ export class Live {
     jobPage.close();
   }
 
+  /** Whether what the feed brings is news. False until it has brought what was there before. */
+  get isLive() {
+    return ["live", "polling"].includes(this.#feed?.state ?? "");
+  }
+
   reconnect() {
     this.#feed?.reconnect();
   }

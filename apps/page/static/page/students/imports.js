@@ -19,11 +19,19 @@ export class Imports {
 
   watch() {
     this.leave();
+    let known = true; // The feed first repeats what it knows.
     this.#unwatch = this.#live.watch("job:*", (record) => {
-      if (kindOf(record) === "excel_parsing" && !isTerminal(record)) this.#running.add(record.topic);
+      const isImport = kindOf(record) === "excel_parsing";
+      if (!isTerminal(record)) {
+        if (isImport) this.#running.add(record.topic);
+        return;
+      }
+      // Of a short import, the feed may bring only the end. Records of the API have no offset, and are no news.
+      const isNews = isImport && !known && record.offset > 0 && this.#live.isLive;
       // A cancelled or failed import may have saved some rows, too.
-      else if (isTerminal(record) && this.#running.delete(record.topic)) this.#onEnd();
+      if (this.#running.delete(record.topic) || isNews) this.#onEnd();
     });
+    known = false;
   }
 
   leave() {
