@@ -68,7 +68,7 @@ def pages() -> list[Page]:
 
 @cache
 def blocks() -> dict[str, str]:
-    """Return the blocks that tests run or check, by name: `README.md#python-1` is the first Python block of a page."""
+    """Return the blocks that tests run or check. Key of the first Python block of README.md: `README.md#python-1`."""
     return {
         f"{found.name}#{language}-{number}": text
         for found in pages()

@@ -1,4 +1,4 @@
-"""Tests that the JSON of the documentation has the same fields as the JSON of the code."""
+"""Tests that the JSON examples in the documentation have the fields of the JSON that the product reads and writes."""
 
 import json
 from typing import Any, get_args

@@ -1,4 +1,4 @@
-"""Tests that links resolve, that the files named in pages exist, and that links lead from the contents to all pages."""
+"""Tests that links resolve, that files named in pages exist, and that docs/README.md links to all pages of docs/."""
 
 import re
 
