@@ -151,7 +151,7 @@ class Chaos:
         await self._configured("maxclients", "1")
 
     async def _configured(self, name: str, value: str) -> None:
-        # One connection sets both values: with a `maxclients` of 1, Redis would refuse a second one.
+        # Use one connection for all commands: while `maxclients` is 1, Redis refuses new connections.
         with Redis.from_url(self.pair.master.url) as redis:
             before = cast("dict[str, str]", redis.config_get(name))[name]
             redis.config_set(name, value)

@@ -25,7 +25,7 @@ def _client(server: RedisServer) -> Iterator[Redis]:
 
 @contextmanager
 def read_only(server: RedisServer) -> Iterator[None]:
-    """Make Redis a replica of an unreachable master. It refuses writes with READONLY."""
+    """Make Redis a replica of an unreachable master. Redis then refuses writes with READONLY."""
     with _client(server) as client:
         client.replicaof(HOST, free_port())
         try:
@@ -36,7 +36,7 @@ def read_only(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def disk_full(server: RedisServer) -> Iterator[None]:
-    """Make Redis fail to write its dump, as on a full disk. It refuses writes with MISCONF.
+    """Make Redis fail to write its dump, as on a full disk. Redis then refuses writes with MISCONF.
 
     A folder stands where the dump would be. Even a Redis that runs as root cannot replace it.
     """
@@ -55,7 +55,7 @@ def disk_full(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def replicas_missing(server: RedisServer) -> Iterator[None]:
-    """Make Redis require a replica that it does not have. It refuses writes with NOREPLICAS."""
+    """Make Redis require a replica that it does not have. Redis then refuses writes with NOREPLICAS."""
     with _client(server) as client:
         client.config_set("min-replicas-to-write", 1)
         try:
@@ -66,7 +66,10 @@ def replicas_missing(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def memory_full(server: RedisServer) -> Iterator[None]:
-    """Put Redis above `maxmemory`, and forbid it to evict keys. It refuses writes with OOM."""
+    """Put Redis above `maxmemory`, and forbid it to evict keys.
+
+    Redis then refuses writes with OOM, except in scripts that have the flag `allow-oom`.
+    """
     with _client(server) as client:
         before = cast("dict[str, str]", client.config_get("maxmemory", "maxmemory-policy"))
         client.config_set("maxmemory-policy", "noeviction")
@@ -79,4 +82,4 @@ def memory_full(server: RedisServer) -> Iterator[None]:
 
 
 REFUSING: dict[str, Refusing] = {"READONLY": read_only, "MISCONF": disk_full, "NOREPLICAS": replicas_missing}
-"""Faults in which Redis refuses every write. OOM is missing, because the engine's own scripts can still write then."""
+"""Faults in which Redis refuses every write. OOM is missing: with it, some scripts of the engine still write."""

@@ -36,7 +36,7 @@ class Roamer:
         self.free = asyncio.Event()
         self.free.set()
         self.asks: set[str] = set()
-        """Doubtful topics: held unfinished, but not in a whole snapshot. The next connection asks for them by name."""
+        """Topics that were unfinished in the fold and missing from a whole snapshot. The next connection names them."""
         self._highest: dict[tuple[str, str], int] = {}
         self._shown: set[str] = set()
         self._watcher: Watcher | None = None

@@ -27,7 +27,7 @@ TENANT = 77_002
 MEMORY_BYTES = 20_000_000  # a margin for allocators; a leak of 1 kB in each of 20,000 connections reaches it
 
 MOST_LINKS = 2 * MAX_READS + 8
-"""How many links to Redis a web process may have in all: in the pool for reads, for subscriptions, and for polls."""
+"""How many links to Redis a web process may have: those of the pool for reads, and 8 for everything else."""
 
 pytestmark = pytest.mark.slow
 

@@ -243,6 +243,6 @@ async def test_no_event_stream_request_crashes_the_server(engine: process_state.
 
 
 def measure() -> int:
-    """Return how many bytes Python has allocated since tracing began."""
+    """Return how many of the bytes that Python has allocated since tracing began are still in use."""
     gc.collect()
     return tracemalloc.get_traced_memory()[0]

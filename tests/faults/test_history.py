@@ -78,7 +78,7 @@ async def faulty(template: Any) -> AsyncIterator[Faulty]:
 
 
 class Academy:
-    """The owner of one academy, who uses the API in one run of the schedule (each seed is one run).
+    """One academy during the test of one seed. All requests are sent in the name of the academy's owner.
 
     A request is repeated until it succeeds. Only `ticket` raises at once if its request fails.
     """
@@ -128,7 +128,7 @@ class Academy:
 
 
 async def _retry_until_answered(request: Callable[[], Any]) -> httpx.Response:
-    """Repeat the request until the response is neither 401 nor a server error, and return this response.
+    """Repeat the request while the response is 401 or a server error. Fail if it is another error, otherwise return it.
 
     A process that started while the clock of Redis was wrong refuses good tokens until the clock has been right again
     for ten seconds (docs/explanation/clocks.md).
