@@ -161,7 +161,7 @@ async def test_where_the_database_is_silent_too_no_ticket_is_accepted(own_system
 
 
 async def test_a_revoked_session_stays_out_after_redis_answers_again(own_system: System) -> None:
-    """No relay runs that could write the mark: the web processes themselves read the database."""
+    """No relay runs that could write the revocation to Redis. The web processes read it from the database."""
     own_system.worker.stop()
     async with stopped(own_system) as (web, hang), visitor_at(own_system, web) as visitor:
         assert set((await knock_at_all_but_a_refresh(visitor)).values()) == {"open"}

@@ -12,7 +12,7 @@ from harness.system import System, import_workbook, running_system
 from harness.watcher import Record, Watcher
 
 LEASES = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "5", "WORKER_VISIBILITY_SECONDS": "12"}
-"""Shorter times than in production. As there, a message becomes visible again well after the lease has ended."""
+"""Shorter than in production. As in production, a message becomes visible again well after the lease has ended."""
 
 _systems = count(1)
 

@@ -41,7 +41,10 @@ async def test_a_message_to_a_lecture_is_sent_and_its_progress_is_shown_to_the_a
     system: System,
 ) -> None:
     def answer(message: Message) -> int:
-        """Accept the first message. Accept the others after progress was shown: the feed may leave out records."""
+        """Accept the first message at once, and the others only after a watcher has seen progress.
+
+        If the job ended sooner, the feed might leave out its progress.
+        """
         if message["id"].startswith(job_id) and len(texts_received()) > 1:
             shown.wait(LONG_PATIENCE_SECONDS)
         return 202

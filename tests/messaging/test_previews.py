@@ -1,4 +1,4 @@
-"""Previews of bulk messages: they show what would be sent, as carriers count it, and send nothing."""
+"""Previews of bulk messages: they show what would be sent, count it as carriers do, and send nothing."""
 
 from typing import Any
 

@@ -24,9 +24,9 @@ def prefix() -> str:
 
 
 def obey(per_minute: int, *rates: MessageRate) -> bool:
-    """Take the tokens of two seconds, and return whether that took one second: the bucket was full.
+    """Take the tokens of two seconds, half of which are in the full bucket. Return whether this took one second.
 
-    Times in which the busy machine ran something else may have filled the bucket again. They do not count.
+    If a busy machine pauses this process, it takes longer. The upper limit does not count such pauses.
     """
     number = 2 * per_minute // 60
     since = last = time.monotonic()
