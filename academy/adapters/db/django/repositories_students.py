@@ -64,7 +64,7 @@ def student_batch_filter_deleted_by_name_phone(tenant_id: int, keys: Sequence[Ke
 def _find(statement: str, tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
     names, phones = [name for name, _ in keys], [phone for _, phone in keys]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [tenant_id, names, phones])
+        cursor.execute(statement, [names, phones, tenant_id])
         return {(name, phone): student_id for student_id, name, phone in cursor.fetchall()}
 
 

@@ -3,20 +3,26 @@
 # The first number of the lock identifies its purpose (to create students), the second number the tenant.
 LOCK = "SELECT pg_advisory_xact_lock(7321, (%s %% 2147483647)::int)"
 
-# Parameters: tenant, names, parents' phones.
+# Parameters: names, parents' phones, tenant. LIMIT lets PostgreSQL look up each student in the index. Without it,
+# PostgreSQL compares each wanted student with all students of the tenant as long as it has no statistics of the table,
+# as in the first large import.
 FIND_ACTIVE = """
-SELECT id, name, parent_phone FROM students
-WHERE (tenant_id, name, parent_phone) IN (
-    SELECT %s::bigint, wanted.name, wanted.phone FROM unnest(%s::text[], %s::text[]) AS wanted (name, phone)
-) AND deleted_at IS NULL
+SELECT found.id, wanted.name, wanted.phone FROM unnest(%s::text[], %s::text[]) AS wanted (name, phone)
+CROSS JOIN LATERAL (
+    SELECT id FROM students
+    WHERE tenant_id = %s AND name = wanted.name AND parent_phone = wanted.phone AND deleted_at IS NULL
+    LIMIT 1
+) AS found
 """
 
 FIND_NEWEST_DELETED = """
-SELECT DISTINCT ON (name, parent_phone) id, name, parent_phone FROM students
-WHERE (tenant_id, name, parent_phone) IN (
-    SELECT %s::bigint, wanted.name, wanted.phone FROM unnest(%s::text[], %s::text[]) AS wanted (name, phone)
-) AND deleted_at IS NOT NULL
-ORDER BY name, parent_phone, deleted_at DESC, id DESC
+SELECT found.id, wanted.name, wanted.phone FROM unnest(%s::text[], %s::text[]) AS wanted (name, phone)
+CROSS JOIN LATERAL (
+    SELECT id FROM students
+    WHERE tenant_id = %s AND name = wanted.name AND parent_phone = wanted.phone AND deleted_at IS NOT NULL
+    ORDER BY deleted_at DESC, id DESC
+    LIMIT 1
+) AS found
 """
 
 # Each part reads the tables as they were before the statement. So a part sees the new rows of another part only through
