@@ -15,6 +15,7 @@ from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from harness.clocks import HostClock
 from harness.sign_ins import REVOKED, SOON_SECONDS, account_of, with_token
+from harness.slow_imports import slow_imports
 from harness.system import STEADY, System, eventually, import_workbook, new_ticket, tenant_of
 from harness.watcher import Watcher
 from realtime.records.keys import Keys
@@ -74,9 +75,10 @@ async def test_when_a_worker_with_a_wrong_clock_dies_the_next_one_does_its_job(h
     system = hosts.system
     async with system.client() as client, await system.watcher(client) as watcher:
         with hosts.worker.set_to(offset):
-            job_id = await import_workbook(client, sample_workbook(8000, seed=52))
-            await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 10)
-            system.worker.kill()
+            with slow_imports(system):
+                job_id = await import_workbook(client, sample_workbook(4000, seed=52))
+                await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 10)
+                system.worker.kill()
         system.worker.start()
         done = await watcher.until_terminal(f"job:{job_id}")
     assert (done["status"], done["attempt"]) == ("DONE", 2)
@@ -121,13 +123,14 @@ async def test_a_clock_of_redis_that_is_briefly_a_day_ahead_does_no_lasting_harm
         ended = {await import_workbook(client, sample_workbook(50, seed=54 + number)) for number in range(3)}
         for job_id in ended:
             await watcher.until_terminal(f"job:{job_id}")
-        running = await import_workbook(client, sample_workbook(8000, seed=58))
-        await watcher.until(lambda: watcher.percent(f"job:{running}") > 5)
-        with hosts.redis.set_to("+25h"):
-            ahead = time.time() + 24 * 3600
-            await eventually(lambda: lease_end(system, running) > ahead, what="a lease that is a day too long")
-            assert (await client.get("/api/v1/jobs/")).status_code == 200
-            system.worker.kill()
+        with slow_imports(system):
+            running = await import_workbook(client, sample_workbook(4000, seed=58))
+            await watcher.until(lambda: watcher.percent(f"job:{running}") > 5)
+            with hosts.redis.set_to("+25h"):
+                ahead = time.time() + 24 * 3600
+                await eventually(lambda: lease_end(system, running) > ahead, what="a lease that is a day too long")
+                assert (await client.get("/api/v1/jobs/")).status_code == 200
+                system.worker.kill()
         system.worker.start()
         done = await watcher.until_terminal(f"job:{running}")
         assert (done["status"], done["attempt"]) == ("DONE", 2)

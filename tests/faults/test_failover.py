@@ -10,6 +10,7 @@ from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from harness.redis_pair import RedisPair
+from harness.slow_imports import slow_imports
 from harness.system import QUICK, System, eventually, import_workbook
 from harness.watcher import Watcher
 from tests.faults.chaos import faulty_webs
@@ -33,7 +34,7 @@ async def running_import(system: System, client: httpx.AsyncClient, watcher: Wat
     async with asyncio.timeout(60):
         while not job_id:
             try:
-                job_id = await import_workbook(client, sample_workbook(4000, seed=seed))
+                job_id = await import_workbook(client, sample_workbook(2000, seed=seed))
             except AssertionError as refused:
                 assert "redis_unavailable" in str(refused)
                 await asyncio.sleep(0.2)
@@ -47,15 +48,18 @@ async def test_jobs_that_run_during_a_failover_and_a_failback_end_in_every_brows
     system, pair = failing
     await pair.replicate()  # Redis renames its history at its first replica: this would be one more epoch, if seen
     async with system.client() as client, await system.watcher(client) as watcher:
-        first = await running_import(system, client, watcher, 51)
-        await pair.fail_over()
+        with slow_imports(system):
+            first = await running_import(system, client, watcher, 51)
+            await pair.fail_over()
         assert (await watcher.until_terminal(f"job:{first}"))["status"] == "DONE"
         await pair.replicate()
         await pair.fall_behind()  # the first master, now a replica, receives nothing from here on
-        second = await running_import(system, client, watcher, 52)
+        with slow_imports(system):
+            second = await running_import(system, client, watcher, 52)
         assert (await watcher.until_terminal(f"job:{second}"))["status"] == "DONE"
         await pair.promote()
-        third = await running_import(system, client, watcher, 53)
+        with slow_imports(system):
+            third = await running_import(system, client, watcher, 53)
         assert (await watcher.until_terminal(f"job:{third}"))["status"] == "DONE"
 
         def ready() -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 import boto3
 
 from academy.adapters.excel.sample import sample_workbook
+from harness.slow_imports import slow_imports
 from harness.system import System, eventually, import_workbook
 from tests.contract.test_fair_turns import begun
 
@@ -38,17 +39,18 @@ async def undisturbed(system: System, workbook: bytes) -> str:
 
 
 async def test_after_kill_9_of_the_worker_counts_and_rows_equal_those_of_an_undisturbed_run(own_system: System) -> None:
-    workbook = sample_workbook(8000, seed=3)
+    workbook = sample_workbook(2000, seed=3)
     async with own_system.client("hanbit") as client, await own_system.watcher(client) as watcher:
-        job_id = await import_workbook(client, workbook)
-        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
-        own_system.worker.kill()
+        with slow_imports(own_system):
+            job_id = await import_workbook(client, workbook)
+            await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
+            own_system.worker.kill()
         half = len(own_system.query(ROWS, job_id))
         own_system.worker.start()
         done = await watcher.until_terminal(f"job:{job_id}")
     other_id = await undisturbed(own_system, workbook)
     (other,) = own_system.query(RESULT, other_id)
-    assert 0 < half < 8000
+    assert 0 < half < 2000
     assert (done["status"], done["attempt"]) == ("DONE", 2)
     assert done["data"]["result"] == other[0]
     assert own_system.query(ROWS, job_id) == own_system.query(ROWS, other_id)
@@ -72,9 +74,10 @@ async def test_on_sigterm_a_long_import_is_given_back_before_the_stop_timeout(
     own_system.worker.environment = {**own_system.worker.environment, "WORKER_DRAIN_SECONDS": "0.2"}
     own_system.worker.restart()
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
-        job_id = await import_workbook(client, sample_workbook(10_000, seed=6))
-        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
-        own_system.worker.stop(timeout=60)
+        with slow_imports(own_system):
+            job_id = await import_workbook(client, sample_workbook(2000, seed=6))
+            await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
+            own_system.worker.stop(timeout=60)
         assert messages(own_system) == {"shown": 1, "hidden": 0}, (
             own_system.worker.log_file.read_text()
         )  # the worker's last poll did not receive the message again
@@ -83,7 +86,7 @@ async def test_on_sigterm_a_long_import_is_given_back_before_the_stop_timeout(
         half = len(own_system.query(ROWS, job_id))
         own_system.worker.start()
         done = await watcher.until_terminal(f"job:{job_id}")
-    assert (waiting, 0 < half < 10_000) == ("PENDING", True)
+    assert (waiting, 0 < half < 2000) == ("PENDING", True)
     assert (done["status"], done["attempt"]) == ("DONE", 2)
     assert own_system.query(TWINS, job_id) == []
 

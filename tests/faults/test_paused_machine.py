@@ -20,6 +20,7 @@ from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.plan import Worker
 from embedded.scratch import scratch_folder
+from harness.slow_imports import slow_imports
 from harness.system import QUICK, System, import_workbook, running_system
 from harness.videos import sample, slow_ffmpeg, uploaded
 from harness.watcher import Record, Watcher, rank
@@ -103,13 +104,14 @@ async def test_a_video_whose_worker_was_paused_while_it_encoded_is_ready_with_on
 
 async def test_an_import_whose_worker_was_paused_ends_with_each_student_once(system: System) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
-        job_id = await import_workbook(client, sample_workbook(8000, seed=21))
-        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 10)
-        end = await end_after_pause(system, client, system.worker, f"job:{job_id}")
+        with slow_imports(system):
+            job_id = await import_workbook(client, sample_workbook(2000, seed=21))
+            await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 10)
+            end = await end_after_pause(system, client, system.worker, f"job:{job_id}")
     assert end["status"] == "DONE"
     assert system.query(TWINS, job_id) == []
     rows = "SELECT count(*) FROM aijob_row r JOIN aijob j ON j.id = r.job_id WHERE j.job_id = %s"
-    assert system.query(rows, job_id) == [(8000,)]
+    assert system.query(rows, job_id) == [(2000,)]
 
 
 async def submit_export(client: httpx.AsyncClient) -> str:

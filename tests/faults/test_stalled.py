@@ -8,6 +8,7 @@ import pytest
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
+from harness.slow_imports import slow_imports
 from harness.system import System, import_workbook, running_system
 from harness.watcher import Record, Watcher
 
@@ -30,9 +31,10 @@ def history(watcher: Watcher, job_id: str) -> list[Record]:
 
 async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_done(stalling_system: System) -> None:
     async with stalling_system.client() as client, await stalling_system.watcher(client) as watcher:
-        job_id = await import_workbook(client, sample_workbook(8000, seed=12))
-        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
-        stalling_system.worker.kill()
+        with slow_imports(stalling_system):
+            job_id = await import_workbook(client, sample_workbook(2000, seed=12))
+            await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
+            stalling_system.worker.kill()
         stalling_system.worker.start()
         await watcher.until(lambda: watcher.records[f"job:{job_id}"]["stalled"])
         async with await stalling_system.watcher(client) as newcomer:
@@ -56,12 +58,13 @@ async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_do
 async def test_no_job_is_called_stalled_just_after_redis_started(stalling_system: System) -> None:
     """While Redis was down, the workers could not renew their leases, but they were still at work."""
     async with stalling_system.client() as client, await stalling_system.watcher(client) as watcher:
-        job_id = await import_workbook(client, sample_workbook(8000, seed=13))
-        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 5)
-        stalling_system.redis.save()
-        stalling_system.redis.kill()
-        stalling_system.redis.start()
-        stalling_system.redis.wait_ready()
+        with slow_imports(stalling_system):
+            job_id = await import_workbook(client, sample_workbook(2000, seed=13))
+            await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 5)
+            stalling_system.redis.save()
+            stalling_system.redis.kill()
+            stalling_system.redis.start()
+            stalling_system.redis.wait_ready()
         done = await watcher.until_terminal(f"job:{job_id}")
     assert done["status"] == "DONE"
     assert {record["stalled"] for record in history(watcher, job_id)} == {False}

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,12 +13,12 @@ from playwright.async_api import Browser, FilePayload, Locator, Page, WebSocketR
 
 from embedded.plan import Worker
 from harness.browser import new_context
+from harness.slow_imports import slow_imports
 from harness.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 GOOD, TWINS, BAD = 4000, 40, 60
-RUN_SECONDS, PAUSE_SECONDS = 0.02, 0.18
 # Records each value of the progress bar.
 RECORD_BAR = """() => {
   window.values = [];
@@ -56,29 +55,6 @@ def worker_held(system: System) -> Iterator[None]:
     """Freeze the worker of imports and exports."""
     with held(system.worker):
         yield
-
-
-@contextmanager
-def worker_slowed(system: System) -> Iterator[None]:
-    """Let the worker of imports run for only a tenth of the time.
-
-    On a busy machine a page may look at an import only once a second. At its full speed the import could begin and end
-    between two looks.
-    """
-    over = threading.Event()
-
-    def pause_often() -> None:
-        while not over.wait(RUN_SECONDS):
-            with worker_held(system):
-                over.wait(PAUSE_SECONDS)
-
-    pausing = threading.Thread(target=pause_often)
-    pausing.start()
-    try:
-        yield
-    finally:
-        over.set()
-        pausing.join()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -132,16 +108,16 @@ async def test_the_progress_of_an_import_is_shown_in_every_browser_of_the_academ
     for page in (owner, teacher, stranger):
         await is_live(page)
     await owner.evaluate(RECORD_BAR)
-    with worker_slowed(system):
+    with slow_imports(system):
         await owner.set_input_files("#file", workbook("봄학기"))
         bar = card(teacher, "봄학기.csv").get_by_role("progressbar")
         await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"))
-
-    with worker_held(system):
-        before = await percent(teacher, "봄학기.csv")
-        await teacher.reload()
-        await is_live(teacher)
-        assert before <= await percent(teacher, "봄학기.csv") < 100
+        with worker_held(system):
+            before = await percent(teacher, "봄학기.csv")
+            await teacher.reload()
+            await is_live(teacher)
+            assert before <= await percent(teacher, "봄학기.csv") < 100
+        await owner.wait_for_function("() => new Set(values).size > 5")
 
     for page in (owner, teacher):
         await ends(page, "봄학기.csv")
@@ -149,7 +125,6 @@ async def test_the_progress_of_an_import_is_shown_in_every_browser_of_the_academ
         assert counts == [f"{GOOD:,}", "0", str(TWINS), str(BAD)]
     values = await owner.evaluate("values")
     assert values == sorted(values)
-    assert len(set(values)) > 5
     await expect(owner.locator("#spoken")).to_contain_text("봄학기.csv: 완료했습니다.")
     await is_live(stranger)
     await expect(card(stranger, "봄학기.csv")).to_have_count(0)
@@ -158,10 +133,16 @@ async def test_the_progress_of_an_import_is_shown_in_every_browser_of_the_academ
 async def test_after_a_reload_the_bar_is_indeterminate_until_progress_arrives(sign_in: SignIn, system: System) -> None:
     page = await sign_in("saebom", "owner")
     await is_live(page)
-    with worker_slowed(system):
+    with slow_imports(system, "saebom"):
         await page.set_input_files("#file", workbook("여름학기"))
         bar = card(page, "여름학기.csv").get_by_role("progressbar")
         await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"))
+        with worker_held(system):
+            await _look_during_a_reload(page, bar)
+    await ends(page, "여름학기.csv")
+
+
+async def _look_during_a_reload(page: Page, bar: Locator) -> None:
     answers = asyncio.Event()
 
     async def hold(socket: WebSocketRoute) -> None:
@@ -169,20 +150,18 @@ async def test_after_a_reload_the_bar_is_indeterminate_until_progress_arrives(si
         socket.connect_to_server()
 
     await page.route_web_socket("**/ws/events/**", hold)
-    with worker_held(system):
-        before = await percent(page, "여름학기.csv")
-        await page.reload()
-        await expect(card(page, "여름학기.csv")).to_contain_text("불러오는 중…")
-        await expect(bar).to_have_attribute("aria-valuetext", re.compile("^불러오는 중…"))
-        assert await bar.get_attribute("aria-valuenow") is None
-        await expect(card(page, "여름학기.csv")).not_to_contain_text("%")
-        await page.get_by_role("button", name="English").click()
-        await expect(card(page, "여름학기.csv")).to_contain_text("Loading…")
-        answers.set()
-        await is_live(page)
-        assert before <= await percent(page, "여름학기.csv") < 100
-        await expect(card(page, "여름학기.csv")).not_to_contain_text("Loading…")
-    await ends(page, "여름학기.csv")
+    before = await percent(page, "여름학기.csv")
+    await page.reload()
+    await expect(card(page, "여름학기.csv")).to_contain_text("불러오는 중…")
+    await expect(bar).to_have_attribute("aria-valuetext", re.compile("^불러오는 중…"))
+    assert await bar.get_attribute("aria-valuenow") is None
+    await expect(card(page, "여름학기.csv")).not_to_contain_text("%")
+    await page.get_by_role("button", name="English").click()
+    await expect(card(page, "여름학기.csv")).to_contain_text("Loading…")
+    answers.set()
+    await is_live(page)
+    assert before <= await percent(page, "여름학기.csv") < 100
+    await expect(card(page, "여름학기.csv")).not_to_contain_text("Loading…")
 
 
 async def test_failed_rows_are_listed_in_pages_with_line_and_reason(sign_in: SignIn) -> None:

@@ -11,9 +11,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from academy.adapters.excel.sample import sample_workbook
+from harness.slow_imports import slow_imports
 from harness.system import System, import_workbook
 from tests.page.console import Console, is_live, shows
-from tests.page.test_imports import BAD, workbook, worker_held, worker_slowed
+from tests.page.test_imports import BAD, workbook, worker_held
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -26,14 +27,14 @@ async def test_the_time_line_says_who_began_it_its_attempts_and_steps_and_how_it
     console: Console, system: System
 ) -> None:
     async with system.client(username="staff") as client:
-        with worker_held(system):
-            job_id = await import_workbook(client, sample_workbook(3000, seed=51), name="가을학기.xlsx")
-            page = await console.open(f"/jobs/{job_id}")
-            await shows(page, "job")
-            await expect(page.locator("#job-title")).to_have_text("가을학기.xlsx")
-            await is_live(page)
-    with worker_slowed(system):  # the page shows only the steps that it has seen
-        await expect(page.locator("#job-line")).to_contain_text("학생 등록 중")
+        with slow_imports(system):  # the page shows only the steps that it has seen
+            with worker_held(system):
+                job_id = await import_workbook(client, sample_workbook(2000, seed=51), name="가을학기.xlsx")
+                page = await console.open(f"/jobs/{job_id}")
+                await shows(page, "job")
+                await expect(page.locator("#job-title")).to_have_text("가을학기.xlsx")
+                await is_live(page)
+            await expect(page.locator("#job-line")).to_contain_text("학생 등록 중")
     await expect(page.locator("#job-state")).to_have_text("완료")
     await expect(page.locator("#job-facts")).to_contain_text("걸린 시간")
     seen = await line(page)
@@ -69,7 +70,7 @@ async def test_stalls_and_retries_are_added_while_one_looks(console: Console) ->
 async def test_an_import_is_cancelled_and_retried_on_its_page(console: Console, system: System) -> None:
     async with system.client() as client:
         with worker_held(system):
-            job_id = await import_workbook(client, sample_workbook(6000, seed=52), name="겨울학기.xlsx")
+            job_id = await import_workbook(client, sample_workbook(600, seed=52), name="겨울학기.xlsx")
             page = await console.open(f"/jobs/{job_id}")
             await is_live(page)
             await page.get_by_role("button", name="겨울학기.xlsx 취소").press("Enter")

@@ -6,10 +6,11 @@ import pytest
 from playwright.async_api import expect
 
 from academy.adapters.excel.sample import sample_workbook
+from harness.slow_imports import slow_imports
 from harness.system import System, import_workbook, tenant_of
 from realtime.publish import Publisher
 from tests.page.console import Console, is_live, job
-from tests.page.test_imports import worker_held, worker_slowed
+from tests.page.test_imports import worker_held
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -41,7 +42,7 @@ async def test_an_import_is_listed_with_who_started_it_its_progress_and_its_resu
     async with system.client(username="staff") as client:
         shown = job(page, "봄학기.xlsx")
         bar = shown.get_by_role("progressbar")
-        with worker_slowed(system):
+        with slow_imports(system):
             await import_workbook(client, sample_workbook(3000, seed=41), name="봄학기.xlsx")
             await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"))
         await expect(shown).to_contain_text("학생 명단 가져오기")
@@ -130,16 +131,16 @@ async def test_a_running_import_is_cancelled_and_retried_by_keyboard_and_a_teach
     owner, teacher = await console.open(), await console.open("/", "teacher")
     for page in (owner, teacher):
         await is_live(page)
-    async with system.client() as client:
-        with worker_slowed(system):
-            await import_workbook(client, sample_workbook(6000, seed=42), name="여름학기.xlsx")
-            await expect(job(teacher, "여름학기.xlsx")).to_have_attribute("data-status", "PROCESSING")
-    with worker_held(system):
-        await expect(job(teacher, "여름학기.xlsx").get_by_role("button")).to_have_count(0)
-        await owner.get_by_role("button", name="여름학기.xlsx 취소").press("Enter")
-        await expect(job(owner, "여름학기.xlsx")).to_have_attribute("data-status", "CANCELLED")
-        retry = owner.get_by_role("button", name="여름학기.xlsx 다시 시도")
-        await retry.press("Enter")
+    with slow_imports(system):
+        async with system.client() as client:
+            await import_workbook(client, sample_workbook(2000, seed=42), name="여름학기.xlsx")
+        await expect(job(teacher, "여름학기.xlsx")).to_have_attribute("data-status", "PROCESSING")
+        with worker_held(system):
+            await expect(job(teacher, "여름학기.xlsx").get_by_role("button")).to_have_count(0)
+            await owner.get_by_role("button", name="여름학기.xlsx 취소").press("Enter")
+            await expect(job(owner, "여름학기.xlsx")).to_have_attribute("data-status", "CANCELLED")
+            retry = owner.get_by_role("button", name="여름학기.xlsx 다시 시도")
+            await retry.press("Enter")
     await expect(job(owner, "여름학기.xlsx")).to_have_attribute("data-status", "DONE")
     await expect(job(teacher, "여름학기.xlsx")).to_have_attribute("data-status", "DONE")
 
