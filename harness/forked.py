@@ -20,8 +20,13 @@ from embedded.plan import Program, Web, Worker
 from embedded.spawn import Child, Order, Process
 from harness.fork_server import MESSAGE_BYTES
 
-READ_AT_EXEC = "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"
-"""The dynamic loader and the C library read these when a program starts, so a forked child ignores them."""
+READ_AT_EXEC = "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"
+"""The C library reads these when a program starts, so a forked child ignores them."""
+READ_BY_FAKETIME = (
+    "LD_PRELOAD", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC", "DONT_FAKE_MONOTONIC", "PYTHONPATH"
+)  # fmt: skip
+"""The dynamic loader, libfaketime and Python read these when a program starts (see `harness/clocks.py`). So children
+whose clocks can be set have a fork server of their own. The file with the offset may differ from child to child."""
 
 
 @dataclass
@@ -38,14 +43,15 @@ class Forked:
 
 
 class ForkServer:
-    """The fork server of this process. It ends with this process."""
+    """A fork server of this process, started with additional `variables`. It ends with this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, variables: Mapping[str, str]) -> None:
         self._control, others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with others:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "harness.fork_server", str(others.fileno())],
                 cwd=PROJECT,
+                env={**os.environ, **variables},
                 pass_fds=[others.fileno()],
                 start_new_session=True,
             )
@@ -85,24 +91,26 @@ class ForkServer:
 
 
 @cache
-def fork_server() -> ForkServer:
-    return ForkServer()
+def fork_server(variables: tuple[tuple[str, str], ...] = ()) -> ForkServer:
+    return ForkServer(dict(variables))
 
 
 class ForkedChild(Child):
     """A child of the fork server. Tests can stop, kill and freeze it like any other process."""
 
     def _spawn(self) -> Process:
-        """Start the program: as a fork of the fork server if possible, else as `Child` does.
+        """Start the program: as a fork of a fork server if possible, else as `Child` does.
 
         A fork is possible if our own Python interpreter runs the program, and if the environment that the order gives
         has no variable of READ_AT_EXEC. In a fork, PYTHONWARNINGS only has an effect if its value is "error".
         """
+        given = self.order.environment or {}
         is_ours = str(self.order.argv[0]) == sys.executable
-        if not is_ours or any(name in (self.order.environment or {}) for name in READ_AT_EXEC):
+        if not is_ours or any(name in given for name in READ_AT_EXEC):
             return super()._spawn()
+        faked = READ_BY_FAKETIME if "LD_PRELOAD" in given else ()
         self.order.log_file.parent.mkdir(parents=True, exist_ok=True)
-        return fork_server().fork(self.order)
+        return fork_server(tuple((name, given[name]) for name in faked if name in given)).fork(self.order)
 
     def _collect(self) -> None:
         if isinstance(self._process, Forked):
