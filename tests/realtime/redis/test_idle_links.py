@@ -1,4 +1,4 @@
-"""Tests that a revocation arrives after a pause that exceeds the time limits of all connections."""
+"""Tests that a revocation arrives after the connections to Redis were idle for longer than every time limit."""
 
 import asyncio
 import time

@@ -30,7 +30,7 @@ from tests.realtime.waiting import PATIENCE_SECONDS, until
 
 @dataclass
 class Watched:
-    """One client of a hub that reaches Redis through a proxy."""
+    """One client of a hub. The hub reaches Redis through a proxy."""
 
     proxy: Proxy
     hub: Hub

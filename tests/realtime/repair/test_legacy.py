@@ -1,4 +1,4 @@
-"""Tests of progress under old keys, which name no tenant: only the proven owner of a topic gets its progress."""
+"""Tests of progress under old keys, which name no tenant: a tenant gets it only for topics proven to be its own."""
 
 from collections import Counter
 from collections.abc import Callable

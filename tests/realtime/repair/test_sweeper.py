@@ -38,7 +38,7 @@ def sweeper(redis: Redis, source: ListedSource) -> Sweeper:
 
 @pytest.fixture
 def dying(redis: Redis) -> Publisher:
-    """Return the publisher of a worker that dies after each publish: its leases run out at once."""
+    """Return a publisher whose leases run out at once, as if its worker died after each publish."""
     return Publisher(redis, limits=SHORT)
 
 

@@ -1,4 +1,4 @@
-"""Tests that only a trusted peer's headers are read, and that the right address in them is taken as the client's."""
+"""Tests that only a trusted peer's headers are read, and of which address in them is taken as the client's."""
 
 from typing import Any
 
