@@ -342,7 +342,7 @@ class Refusing:
 )
 @pytest.mark.parametrize("kind", ["synchronous", "asyncio"])
 async def test_each_answer_of_a_wrong_or_unavailable_server_ends_the_link(answer: str, kind: str) -> None:
-    """The server gives this answer on its first link. The client repeats the command on a new link, and gets +OK."""
+    """On its first link, the server answers `SET b` with this error. The client repeats `SET b` on a new link."""
     async with Refusing(answer) as server:
         if kind == "asyncio":
             redis: AsyncRedis = links.async_client(server.url)

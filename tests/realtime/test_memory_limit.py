@@ -136,7 +136,7 @@ class TestRelay:
         OutboxEntry.objects.filter(pk=entry.pk).update(created_at=timezone.now() - timedelta(minutes=1))
 
 
-# How much memory ended topics use, and how long.
+# How much memory ended topics use, and for how long.
 
 
 def test_the_memory_of_ended_jobs_is_bounded(limited: Redis, tenant_id: int) -> None:

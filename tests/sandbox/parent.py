@@ -1,4 +1,4 @@
-"""Starts the spy in the same way in which a worker starts ffmpeg.
+"""Starts `spy.py` in the same way in which a worker starts ffmpeg.
 
 This parent has a secret in its environment. It runs as root, or without any privilege.
 """

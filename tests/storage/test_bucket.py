@@ -16,7 +16,7 @@ from embedded.group import Servers
 
 LARGE = 48_000_000
 BLOCKS = LARGE // 8
-"""How many bytes one transfer may hold in memory. boto3 reads a file in blocks of 1 MB."""
+"""How many bytes one transfer may hold in memory: a few of the blocks of 1 MB in which boto3 reads a file."""
 
 
 @pytest.fixture

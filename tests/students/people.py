@@ -69,6 +69,6 @@ class Academy:
         return sorted((name, number, deleted_at is not None) for name, number, deleted_at in rows)
 
     def outcomes(self, job_id: UUID) -> dict[int, tuple[str, str]]:
-        """Return the outcome and the code of each line of the workbook that a job imported, by line number."""
+        """Return `{line number: (outcome, code)}` with the lines of the workbook that a job has handled."""
         rows = ImportedRow.objects.filter(job__job_id=job_id, job__tenant=self.tenant)
         return {row.line: (row.outcome, row.code) for row in rows}

@@ -70,7 +70,10 @@ def numbered(rows: list[Row]) -> list[Row]:
 
 
 def begin(befores: list[Before], now: Any) -> tuple[Academy, Lecture, dict[int, int]]:
-    """Create an academy with these students and a lecture. Return academy, lecture, and `{student's key: number}`."""
+    """Create an academy with these students and a lecture.
+
+    Return the academy, the lecture, and a dict from each student's key to the student's index in `befores`.
+    """
     academy = Academy()
     lecture, keys = academy.lecture(), {}
     for number, before in enumerate(befores):

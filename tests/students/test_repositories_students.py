@@ -129,7 +129,7 @@ STUDENTS, CHUNK = 100_000, 200
 
 
 def fill(academy: Academy) -> None:
-    """Create 100,000 students in three academies, every fourth one deleted."""
+    """Create 100,000 students in three academies, and delete every fourth student."""
     others = [Academy().id, Academy().id]
     with connection.cursor() as cursor:
         cursor.execute(

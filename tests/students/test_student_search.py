@@ -78,9 +78,9 @@ def academies(academy: Academy) -> tuple[Academy, Academy]:
 
 
 def seconds(academy: Academy, *searches: str) -> list[float]:
-    """Return the shortest time of 15 searches in seconds, for each of these texts.
+    """Search 15 times for each of these texts, and return the shortest time for each, in seconds.
 
-    Each search counts all students it finds, and reads a page of them. The shortest time is that of a machine which
+    Each search counts all students that it finds, and reads the first 50. The shortest time is that of a machine which
     did nothing else meanwhile. The texts take turns, because the machine may be busy for some seconds.
     """
     taken: dict[str, list[float]] = {search: [] for search in searches}

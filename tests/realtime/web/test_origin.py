@@ -1,4 +1,4 @@
-"""Tests of the check of a request to connect: its `Origin`, which names the page's site, and its `Host`."""
+"""Tests of the `Origin` and `Host` that a request to connect may have. `Origin` names the site of the page."""
 
 import pytest
 from pytest_django.fixtures import Settings
