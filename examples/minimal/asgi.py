@@ -1,4 +1,4 @@
-"""The ASGI application: the engine serves its two addresses, and Django all others."""
+"""The ASGI application: the engine serves `/ws/events/` and `/api/v1/events/`, and Django all other paths."""
 
 from django.core.asgi import get_asgi_application
 

@@ -63,7 +63,7 @@ def one_picture(path: Path) -> None:
 
 
 def one_entry(path: Path) -> None:
-    """Make a video that a player can start at one place only: it has a single key frame, as some recorders write it."""
+    """Make a video with a single key frame, as some recorders do: a player can start it only at the beginning."""
     ffmpeg(*picture(5), "-g", "10000", "-sc_threshold", "0", "-bf", "0", *QUICKLY, path)
 
 

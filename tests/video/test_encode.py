@@ -225,7 +225,10 @@ def test_a_video_is_encoded_even_if_no_poster_can_be_made(
 
 
 def failing_ffmpeg(folder: Path, when: str, lines: str) -> str:
-    """Write a program that runs ffmpeg. If its arguments match the pattern `when`, it runs `lines`, which end it."""
+    """Write a stand-in for ffmpeg, and return its path.
+
+    If its arguments match the pattern `when`, it runs `lines`, which make it fail. Otherwise it runs ffmpeg.
+    """
     return write_ffmpeg(folder, f'case "$*" in {when})\n{lines}\n;; esac')
 
 

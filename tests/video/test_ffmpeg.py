@@ -199,7 +199,7 @@ def test_an_ffmpeg_ended_by_a_signal_is_not_blamed_on_the_video(number: signal.S
 
 
 def test_a_pause_of_this_process_does_not_count_as_silence_of_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole machine stops for longer than ffmpeg may be silent, so neither process ran during the pause."""
+    """The whole machine stops for longer than ffmpeg may be silent. Neither this process nor ffmpeg runs meanwhile."""
     before, paused = {process.pid for process in children()}, False
     clock, ahead = time.monotonic, 0.0
 

@@ -1,4 +1,4 @@
-"""Tests of replacing a video: the new one takes the place of the old one once, when it is READY, and never before."""
+"""Tests of replacing a video: the new video takes the old one's place when it becomes READY, and only one time."""
 
 import json
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def changes(video: Video) -> int:
 
 
 def state(video: Video) -> dict[str, Any]:
-    """Return all that a replacement that does not become READY must leave as it is."""
+    """Return what a replacement must not change before it becomes READY."""
     row = Video.objects.values().get(pk=video.pk)
     return row | {"record": record_of(video), "changes": changes(video)}
 

@@ -45,7 +45,7 @@ def submit(bench: Bench, workbook: str) -> UUID:
 
 
 class SlowImport(ChunkReport):
-    """Asks the worker to stop after two chunks of an import, and reports `needs_seconds` as the remaining time."""
+    """After two chunks of an import, asks the worker to stop. Reports `needs_seconds` as the remaining time."""
 
     stopping: Stopping
     needs_seconds: float

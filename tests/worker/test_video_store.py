@@ -373,7 +373,7 @@ HOUR = 3600.0
 
 
 def encoded(video: ClaimedVideo) -> float:
-    """Return the seconds of today and of yesterday: the test may run over midnight."""
+    """Return how many seconds of video were encoded today and yesterday: the test may run over midnight."""
     today = timezone.localdate()
     return sum(encoded_seconds(video.tenant_id, day) for day in (today - timedelta(days=1), today))
 
