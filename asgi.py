@@ -37,7 +37,7 @@ def serve_static(wrapped: Any) -> Any:
         if not folder.is_dir():
             continue
         server.add_files(folder, prefix="static/")
-        # `realtime/static/realtime` is a link to `realtime/client`. The library follows no link that leaves its folder.
+        # `realtime/static/realtime` links to `realtime/client`. `servestatic` follows no link that leaves a folder.
         for link in filter(Path.is_symlink, folder.iterdir()):
             server.add_files(link.resolve(), prefix=f"static/{link.name}/")
     return server

@@ -66,7 +66,7 @@ def made_earlier(video: Video, by: timedelta) -> None:
 
 
 def announced_long_ago(lesson: Session, *, arrived: bool = False) -> Video:
-    """Create a video that was announced long ago, and store its file. `arrived`: whether its arrival was noted."""
+    """Create a video that was announced long ago, and store its file. `arrived`: whether an arrival was noted."""
     source = default_storage.save(f"uploads/videos/{lesson.tenant_id}/{uuid4()}", ContentFile(b"video"))
     video = Video.objects.create(tenant=lesson.tenant, session=lesson, title="Video", source=source, size=5)
     of_age(video, ANNOUNCED_KEPT * 1.1)
@@ -113,7 +113,7 @@ def test_an_announced_upload_counts_as_stored_and_one_too_many_is_refused(lesson
 
 
 def send(video: Video) -> None:
-    """Store the file, like an upload to the announced address. It can be uploaded again until the address expires."""
+    """Store the file, like an upload to the announced address. Until the address expires, uploads can be repeated."""
     default_storage.save(video.source, ContentFile(b"x" * (video.size or 0)))
 
 
@@ -217,8 +217,8 @@ def test_a_user_has_a_limited_number_of_addresses_at_a_time(
 ) -> None:
     """An upload address counts until the file arrives or the address expires.
 
-    If the video is cancelled or deleted, even after the file arrived, the address counts until it expires. A file may
-    be sent to it for that long.
+    If the video is cancelled or deleted, even after the file arrived, the address counts until it expires,
+    because a file can still be sent to it.
     """
     monkeypatch.setattr(quotas, "ANNOUNCED_PER_USER", 3)
     announced = [announce(owner, lesson, 1) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Tests of the `Origin` and `Host` that a request to connect may have. `Origin` names the site of the page."""
+"""Tests of the `Origin` and `Host` that a request to connect may have. `Origin` names the site of a web page."""
 
 import pytest
 from pytest_django.fixtures import Settings
