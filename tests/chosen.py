@@ -29,7 +29,7 @@ _PROGRAMS = {
         Path("tests/realtime/client"),
         _PROXIES,
     ),
-    "firefox": (Path("tests/page/test_event_source.py"), _CLIENT_FAULTS),
+    "firefox": (Path("tests/page/test_event_source.py"), Path("tests/page/test_firefox.py"), _CLIENT_FAULTS),
     "nginx": (_PROXIES, _CLIENT_FAULTS),
     "haproxy": (_PROXIES,),
 }
