@@ -8,6 +8,8 @@ import os
 import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Generic
 
 import structlog
@@ -35,6 +37,9 @@ log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 0.2
 RETRY_SECONDS = 2.0
+SIGNAL_SECONDS = 1.0
+"""How often the main thread looks for signals that the kernel gave to another thread. Such a signal does not wake the
+main thread, and Python handles signals only there."""
 
 
 class Worker(Generic[RowId, C]):
@@ -74,8 +79,9 @@ class Worker(Generic[RowId, C]):
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT. Then receive no more messages, and finish or give back the running jobs."""
+        signals: SimpleQueue[int] = SimpleQueue()  # a signal handler may use it at any moment, unlike an Event
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stopping.ask())
+            signal.signal(number, lambda caught, _frame: signals.put(caught))
         relay = threading.Thread(target=Relay().run, args=[self._stop], name="relay")
         leases = threading.Thread(target=self._running.renew_leases, args=[self._fleet.renew], name="leases")
         visibility = threading.Thread(target=self._running.renew_visibility, name="visibility")
@@ -92,7 +98,10 @@ class Worker(Generic[RowId, C]):
             thread.start()
         serve_metrics(self._timing.metrics_port)
         log.info("worker_started", queue=self._queue.name, concurrency=self._concurrency)
-        self._stop.wait()
+        while not self._stop.is_set():
+            with suppress(Empty):
+                signals.get(timeout=SIGNAL_SECONDS)
+                self._stopping.ask()
         finished = self._drain()
         self._running.stop()
         for thread in (relay, leases, visibility):

@@ -24,7 +24,7 @@ class Stopping:
         self._asked_at = self._until = math.inf
 
     def ask(self) -> None:
-        """Ask the process to stop. This may be called several times, and from a signal handler."""
+        """Ask the process to stop. This may be called several times."""
         if not self.asked.is_set():
             self._asked_at = time.monotonic()
             self._until = self._asked_at + self._drain_seconds

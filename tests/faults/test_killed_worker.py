@@ -1,5 +1,8 @@
 """The worker gets `kill -9` or SIGTERM during an import: the result equals that of an undisturbed run."""
 
+import ctypes
+import signal
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -66,6 +69,17 @@ async def test_on_sigterm_a_worker_finishes_its_running_job(own_system: System) 
         done = await watcher.until_terminal(f"job:{job_id}")
     assert (done["status"], done["attempt"]) == ("DONE", 1)
     assert own_system.query("SELECT status FROM aijob WHERE job_id = %s", job_id) == [("DONE",)]
+
+
+def test_a_sigterm_that_the_kernel_gives_to_another_thread_ends_the_worker(own_system: System) -> None:
+    pid = own_system.worker.pid
+    assert pid is not None
+    thread = next(int(path.name) for path in Path(f"/proc/{pid}/task").iterdir() if int(path.name) != pid)
+    assert ctypes.CDLL(None).tgkill(pid, thread, signal.SIGTERM) == 0
+    child = own_system.worker.child
+    assert child is not None
+    assert child.wait(60)
+    assert child.code == 0
 
 
 async def test_on_sigterm_a_long_import_is_given_back_before_the_stop_timeout(
