@@ -1,6 +1,7 @@
 """Tests of several video workers: they stay within the fleet's limit, and finish jobs that other workers give back."""
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -56,18 +57,22 @@ def status_of(watcher: Watcher, topic: str) -> str | None:
 async def test_two_workers_together_run_no_more_than_the_fleet_may(
     system: System, short: bytes, tmp_path: Path
 ) -> None:
-    opened = tmp_path / "opened"
-    # The sandbox allows no other program than ffmpeg, so the script calls ffmpeg in place of `sleep`.
-    moment = f"{tmp_path}/real -v error -re -f lavfi -i color=size=16x16:rate=10:duration=0.3 -f null -"
-    wait = f'case "$*" in *-filter_complex*) until [ -e {opened} ]; do {moment}; done;; esac'
+    # Each encoding waits for a line. The sandbox forbids new processes, so the shell waits by itself.
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    wait = f'case "$*" in *-filter_complex*) read -r _ < {gate};; esac'
     limit = {"VIDEO_WORKER_MAX_CONCURRENCY": "2", "FFMPEG": write_ffmpeg(tmp_path, wait)}
     async with system.client() as client, await system.watcher(client) as watcher:
         await watcher.read_until("snapshot")
         watcher.history.clear()
-        with system.running_worker("video_worker", **limit), system.running_worker("video_worker", **limit):
+        with (
+            gate.open("r+b", buffering=0) as lines,  # opened for both, so that opening waits for nobody
+            system.running_worker("video_worker", **limit),
+            system.running_worker("video_worker", **limit),
+        ):
             topics = [f"video:{await uploaded(client, short)}" for _ in range(4)]
             await watcher.until(lambda: [status_of(watcher, topic) for topic in topics].count("PROCESSING") == 2)
-            opened.touch()  # until now no encoding could begin
+            lines.write(b"\n" * 1000)  # until now no encoding could begin
             for topic in topics:
                 end = await watcher.until_terminal(topic)
                 assert end["status"] == "READY", str(end["error"])
