@@ -222,6 +222,8 @@ async def test_the_videos_of_a_lecture_follow_the_feed(console: Console, system:
     await is_live(page)
     shown = page.locator(".lessons ul > li")
     await expect(shown.locator(".chip")).to_have_text("변환하는 중")
+    link = shown.get_by_role("link")
+    await link.focus()
     console.publish(
         f"video:{running}", "FAILED", data={"title": "새 영상"}, error={"code": "truncated", "message": "x"}
     )
@@ -231,6 +233,7 @@ async def test_the_videos_of_a_lecture_follow_the_feed(console: Console, system:
     console.publish(f"lecture:{lecture_id}", "DONE")
     await expect(shown.locator(".chip")).to_have_text("재생 가능")
     await expect(page.get_by_role("button", name="새 영상 재생")).to_be_visible()
+    await expect(link).to_be_focused()
     await page.get_by_role("link", name="작업 현황", exact=True).click()
     await shows(page, "now")
     await expect(page.locator("#now-list")).not_to_contain_text(f"lecture:{lecture_id}")

@@ -28,6 +28,26 @@ export function cell(tag, text, attributes) {
   return node;
 }
 
+/**
+ * Draws the rows of a list again. If an element in a row has the focus, the same element of the new row gets it.
+ * Each row has an attribute `data-row` that only this row has.
+ * @param {HTMLElement} list @param {() => void} draw
+ */
+export function keepingFocus(list, draw) {
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const row = focused && list.contains(focused) ? /** @type {HTMLElement | null} */ (focused.closest("[data-row]")) : null;
+  const place = row && focused ? partsOf(row).indexOf(focused) : -1;
+  draw();
+  if (!row || list.contains(document.activeElement)) return;
+  const drawn = /** @type {HTMLElement | null} */ (list.querySelector(`[data-row="${CSS.escape(row.dataset.row ?? "")}"]`));
+  if (drawn) partsOf(drawn)[place]?.focus({ preventScroll: true });
+}
+
+/** The elements of a row that can have the focus. @param {HTMLElement} row */
+function partsOf(row) {
+  return /** @type {HTMLElement[]} */ ([...row.querySelectorAll("a, button, input, select")]);
+}
+
 /** Disables a button while its work runs. The browser takes the focus from a disabled button, so the button gets it back.
  *  @param {HTMLElement} button @param {() => Promise<void>} work */
 export async function whileDisabled(button, work) {

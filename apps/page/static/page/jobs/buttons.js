@@ -16,9 +16,13 @@ export class Buttons {
 
   node = element("div", { class: "deeds" }, this.#cancel, this.#retry, this.#trouble);
 
-  constructor() {
-    this.#cancel.addEventListener("click", () => whileDisabled(this.#cancel, () => this.#do("cancel")));
-    this.#retry.addEventListener("click", () => whileDisabled(this.#retry, () => this.#do("retry")));
+  #heir;
+
+  /** @param {HTMLElement} heir gets the focus if the button that has it disappears */
+  constructor(heir) {
+    this.#heir = heir;
+    this.#cancel.addEventListener("click", () => this.#press(this.#cancel, "cancel"));
+    this.#retry.addEventListener("click", () => this.#press(this.#retry, "retry"));
   }
 
   /** @param {Work} work */
@@ -26,8 +30,16 @@ export class Buttons {
     if (this.#work?.record !== work.record) this.#trouble.textContent = "";
     this.#work = work;
     const name = nameOf(work.record);
+    const focused = this.node.contains(document.activeElement);
     this.#show(this.#cancel, mayCancel(work), "cancel", name);
     this.#show(this.#retry, mayRetry(work.record, work.detail), "retry", name);
+    if (focused) this.#passFocus();
+  }
+
+  /** Moves the focus on if it is on a button that is hidden now, or if the browser has taken it away from that button. */
+  #passFocus() {
+    const now = /** @type {HTMLElement} */ (document.activeElement);
+    if (now === document.body || now.hidden) (this.#retry.hidden ? this.#heir : this.#retry).focus({ preventScroll: true });
   }
 
   /** @param {HTMLElement} button @param {boolean} shown @param {string} key @param {string} name */
@@ -35,6 +47,13 @@ export class Buttons {
     button.hidden = !shown;
     button.textContent = t(key);
     button.setAttribute("aria-label", t(`${key}_named`, { name }));
+  }
+
+  /** @param {HTMLElement} button @param {"cancel" | "retry"} deed */
+  async #press(button, deed) {
+    const focused = document.activeElement === button;
+    await whileDisabled(button, () => this.#do(deed));
+    if (focused) this.#passFocus();
   }
 
   /** @param {"cancel" | "retry"} deed */

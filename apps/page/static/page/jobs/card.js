@@ -19,7 +19,7 @@ export class JobCard {
   #time = element("time");
   #about = element("p", { class: "meta about" });
   #summary = element("p");
-  #buttons = new Buttons();
+  #buttons = new Buttons(this.#link);
 
   node = element(
     "li",

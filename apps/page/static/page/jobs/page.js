@@ -30,7 +30,7 @@ export class JobPage {
   #play;
   #body = at("job-body");
   #bar = new Bar();
-  #buttons = new Buttons();
+  #buttons = new Buttons(at("job-title"));
   /** @type {Result | null} */
   #result = null;
 

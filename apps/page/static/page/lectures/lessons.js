@@ -1,7 +1,7 @@
 // The lessons of a lecture and their videos. The feed brings each change of a video.
 
 import * as api from "../api.js";
-import { cell, element } from "../dom.js";
+import { cell, element, keepingFocus } from "../dom.js";
 import { addressOf } from "../frame/addresses.js";
 import { FormDialog } from "../parts/form-dialog.js";
 import { length, t } from "../strings.js";
@@ -84,7 +84,7 @@ export class Lessons {
     this.#none.textContent = t("lectures_lessons_none");
     this.#none.hidden = !this.#loaded || this.#lessons.length > 0;
     this.#rest.textContent = this.#more ? t("lectures_all_videos") : "";
-    this.#list.replaceChildren(...this.#lessons.map((lesson) => this.#lesson(lesson)));
+    keepingFocus(this.#list, () => this.#list.replaceChildren(...this.#lessons.map((lesson) => this.#lesson(lesson))));
     this.#adding.render();
     this.#renaming.render();
   }
@@ -135,7 +135,7 @@ export class Lessons {
     const shown = videos.length ? element("ul", {}, ...videos.map((video) => this.#video(video))) : cell("p", t("lectures_lesson_none"), { class: "meta" });
     const deeds = isOffice(this.#context) ? [this.#button("lectures_rename", title, () => this.#rename(lesson))] : [];
     if (deeds.length && lesson.video_count === 0) deeds.push(this.#button("lectures_delete", title, () => this.#delete(lesson)));
-    return element("li", { class: "card", "data-lesson": `${id}` }, element("header", {}, cell("h3", title), element("span", { class: "deeds" }, ...deeds)), shown);
+    return element("li", { class: "card", "data-row": `lesson-${id}` }, element("header", {}, cell("h3", title), element("span", { class: "deeds" }, ...deeds)), shown);
   }
 
   /** @param {Video} video */
@@ -145,7 +145,7 @@ export class Lessons {
     if (replaces_id && status !== "READY") parts.push(cell("span", t("replacing"), { class: "meta" }));
     if (status === "READY" && duration) parts.push(cell("span", length(duration), { class: "meta" }));
     if (status === "READY") parts.push(this.#player(`${id}`, title));
-    return element("li", { "data-status": status }, ...parts);
+    return element("li", { "data-status": status, "data-row": `video-${id}` }, ...parts);
   }
 
   /** @param {string} id @param {string} name */
@@ -177,7 +177,7 @@ export class Lessons {
       this.#said.done(() => t("lectures_saved"));
       await this.#read();
     }
-    /** @type {HTMLElement | null} */ (this.#list.querySelector(`[data-lesson="${id}"] [data-deed=lectures_rename]`))?.focus();
+    /** @type {HTMLElement | null} */ (this.#list.querySelector(`[data-row="lesson-${id}"] [data-deed=lectures_rename]`))?.focus();
   }
 
   /** @param {Lesson} lesson */

@@ -40,7 +40,7 @@ export class MessageDetail {
   #bar = new Bar();
   #counts = element("dl", { class: "counts" });
   #failure = element("p", { class: "problem" });
-  #buttons = new Buttons();
+  #buttons = new Buttons(this.#title);
   #retry = cell("button", "", { type: "button", "aria-describedby": "messages-retry-hint" });
   #retryHint = element("p", { id: "messages-retry-hint", class: "hint" });
   #noNumber = element("p", { class: "warnings" });

@@ -1,7 +1,7 @@
 // A list that the API gives in pages: its columns, its filters, and which rows are selected.
 
 import * as api from "../api.js";
-import { cell, element } from "../dom.js";
+import { cell, element, keepingFocus } from "../dom.js";
 import { sentenceFor } from "../sentences.js";
 import { t } from "../strings.js";
 
@@ -136,7 +136,8 @@ export class PagedTable {
     const { label, none } = this.#options;
     this.#table.setAttribute("aria-label", t(label));
     this.#table.hidden = this.rows.length === 0;
-    this.#table.replaceChildren(this.#head(), element("tbody", { role: "rowgroup" }, ...this.rows.map((row) => this.#line(row))));
+    const body = element("tbody", { role: "rowgroup" }, ...this.rows.map((row) => this.#line(row)));
+    keepingFocus(this.#table, () => this.#table.replaceChildren(this.#head(), body));
     this.#trouble.textContent = this.#problem?.() ?? "";
     this.#none.textContent = t([...this.#query.keys()].some((name) => name !== "page") ? "rows_none" : none);
     this.#none.hidden = this.#loading || this.rows.length > 0 || this.#problem !== null;
@@ -195,7 +196,7 @@ export class PagedTable {
       return element("td", { role: "cell", "data-label": head && t(head) }, shown instanceof Node ? shown : document.createTextNode(shown));
     });
     if (this.#options.onSelect) cells.unshift(element("td", { role: "cell", class: "tick" }, this.#rowBox(row)));
-    return element("tr", { role: "row" }, ...cells);
+    return element("tr", { role: "row", "data-row": `${row.id}` }, ...cells);
   }
 
   #pageBox() {
