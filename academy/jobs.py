@@ -83,9 +83,9 @@ def fail(job: ClaimedJob, code: str, message: str) -> None:
 
 
 def give_back(job: ClaimedJob, pause: float = 0.0) -> None:
-    """Make the job PENDING as the next attempt, which may run after `pause` seconds.
+    """End this attempt, and make the job PENDING again. Its next attempt may begin after `pause` seconds.
 
-    Raises AttemptSupersededError if the attempt does not hold the job any more.
+    Raises AttemptSupersededError if this attempt does not hold the job any more.
     """
     LIFE.give_back(job, pause)
 

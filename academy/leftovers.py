@@ -33,8 +33,8 @@ WORKBOOKS_KEPT = timedelta(days=7)
 MOST = 1000
 """How many files and folders of one kind a sweep deletes at most for each academy. The next sweep continues."""
 FEW = 20
-"""Up to this many files without a row are always deleted. If there are more, they are deleted only if at least half of
-all files have a row."""
+"""If at most this many files have no row, they are deleted. If there are more, they are deleted only if at least half
+of all files have a row."""
 SWEEP_SECONDS = 600.0
 CHUNK = 200
 

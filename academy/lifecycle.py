@@ -90,10 +90,10 @@ class Lifecycle(Generic[R, RowId, C]):
             self._release(self._write_held(job, status=status, finished_at=Now(), also=also, **changes))
 
     def give_back(self, job: C, pause: float) -> None:
-        """Make a job PENDING as the next attempt, which may run after `pause` seconds.
+        """End this attempt, and make the job PENDING again. Its next attempt may begin after `pause` seconds.
 
-        Other jobs may use its slot during the pause. Raises AttemptSupersededError if the attempt does not hold the job
-        any more.
+        Other jobs may use its slot during the pause. Raises AttemptSupersededError if this attempt does not hold the
+        job any more.
         """
         shows_at = Now() + timedelta(seconds=pause)
         with transaction.atomic():

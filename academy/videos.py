@@ -213,7 +213,7 @@ def _check_replaceable(video: VideoRow, replacement: VideoRow | None) -> None:
 
 
 def _check_own_place(video: VideoRow) -> None:
-    """Raise JobStateError if this video is to replace another one, whose title and place it takes over then."""
+    """Raise JobStateError if this video is still to replace another one: it gets that one's title and place later."""
     if video.replaces_id is not None and video.status != VideoStatus.READY:
         raise JobStateError(
             "video_replaces", f"This video is to replace video {video.replaces_id}: change or replace that one."

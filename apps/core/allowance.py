@@ -109,8 +109,8 @@ def _unauthorized(code: str, message: str) -> BodyRefusedError:
 def body_limits() -> BodyLimits:
     """Return the limits from the settings.
 
-    A body may take at most `UPLOAD_SECONDS` to arrive, because `read_access_token` then accepts a token only if it
-    expired less than `UPLOAD_SECONDS` ago.
+    A body may take at most `UPLOAD_SECONDS` to arrive. Its token may expire meanwhile: when the body has arrived,
+    `read_access_token` accepts the token if it expired less than `UPLOAD_SECONDS` ago.
     """
     pace = PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND, UPLOAD_SECONDS)
     slots = SlotLimits(

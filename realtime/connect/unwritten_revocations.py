@@ -151,8 +151,8 @@ class UnwrittenMarks:
         recovered = recovered and not self.refuses_marks
         if recovered:
             self._leave_note()
-        # Marks that Redis refuses are only in the database. And while Redis did not answer, this process may have
-        # missed revocations, so it reads them when Redis answers again.
+        # Read the database if it may have marks that Redis or this process lacks: while Redis refuses marks, when Redis
+        # answers again, and, without making a request wait for it, after a fault that this or another process noticed.
         if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):
             self._read(everything=self.refuses_marks and started - self._all_read_at > KEPT_SECONDS / 10)
             self._unanswered = returned and self._unreadable  # if the read failed, the next call reads again

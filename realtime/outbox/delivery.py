@@ -139,7 +139,7 @@ class Delivery:
 
 
 class RecordDelivery(Delivery):
-    """Delivers records. While terminal records are due, claims of them alternate with claims of all records.
+    """Delivers records. While terminal records are due, every second claim takes only terminal records.
 
     At its memory limit Redis accepts only terminal records, so they must not wait for unfinished records.
     """

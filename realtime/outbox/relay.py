@@ -38,7 +38,8 @@ log = structlog.get_logger(__name__)
 Answer = TypeVar("Answer")
 
 PAUSE_SECONDS = 0.5
-"""The pause between rounds. A revocation that only a relay sends must reach all processes within a second."""
+"""The pause between rounds. It is short, because a revocation that its own process could not send must reach all
+processes within a second."""
 PURGE_SECONDS = 300.0
 SET_ASIDE_KEPT = timedelta(days=30)
 END_SECONDS = 5.0

@@ -19,7 +19,7 @@ class Patience:
         self.left = max(0.0, self.left - seconds)
 
     def answered(self, seconds: float) -> None:
-        """Record that Redis answered after this time. An answer is quick if it took at most a tenth of the budget."""
+        """Restore the whole budget if Redis answered quickly: this time is at most a tenth of the budget."""
         if seconds <= self._seconds / 10:
             self.left = self._seconds
 

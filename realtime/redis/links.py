@@ -179,7 +179,7 @@ def _leaving(url: str, base: Any) -> type[AbstractConnection]:
     return LeavingConnection
 
 
-# The same class again for asyncio, because only coroutines can await the methods of redis-py.
+# The same class again for asyncio: the methods of asyncio connections are coroutines.
 @cache
 def _async_leaving(url: str, base: Any) -> type[AsyncConnection]:
     class LeavingConnection(base):  # type: ignore[misc]

@@ -107,7 +107,7 @@ async def cookie_ticket(client: httpx.AsyncClient) -> str:
 def cookie_of(system: System, ticket: str, **changed: Any) -> dict[str, str]:
     """Return a cookie header with a changed ticket, signed with the server's key.
 
-    `changed` has, for each claim to change, the number of seconds to add. All these claims are times.
+    `changed` maps the names of claims, which must be times, to the seconds that are added to them.
     """
     key = system.ticket_key()
     claims = jwt.decode(ticket, key, ["HS256"], audience="realtime-cookie")

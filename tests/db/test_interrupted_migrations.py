@@ -12,7 +12,7 @@ from apps.domains.ai.models import AIJob
 from tests.db.test_indexes import test_each_index_exists_and_is_valid as check_index
 
 SEVERAL = {"ai.0002_indexes", "video.0002_indexes", "students.0002_indexes"}
-"""Migrations that have several operations. They stay as they are, because they have been released."""
+"""Migrations outside a transaction that have several operations. They have been released, so they stay as they are."""
 OURS = ("core", "ai", "video", "students", "lectures", "messaging", "realtime")
 
 

@@ -40,9 +40,9 @@ class Probe:
     """What a video file contains.
 
     `width` and `height` are those of the picture as it is shown: with square pixels and upright. `duration` is in
-    seconds, or None if it is unknown, as in recordings of browsers and raw streams. `frame_rate` is the average number
-    of pictures a second. `finest_rate` is ffmpeg's `tbr`: an estimate of the lowest rate at which every picture keeps
-    its time. Each of the two rates is None if ffmpeg does not report it.
+    seconds, or None if the file does not state it, as in raw streams and in what browsers record. `frame_rate` is the
+    average number of pictures a second. `finest_rate` is ffmpeg's `tbr`, an estimate of the lowest constant frame rate
+    that can show each picture at its own time. Each of the two rates is None if ffmpeg does not report it.
     """
 
     duration: float | None

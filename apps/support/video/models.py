@@ -94,5 +94,4 @@ class Video(models.Model):
 
 
 ANNOUNCED = models.Q(uploaded_at=None) | models.Q(uploaded_at__gt=models.F("created_at"))
-"""The condition of `was_announced`, for queries. The row of a video that was not announced is created after its file
-has arrived, so `uploaded_at` is not after `created_at`."""
+"""The condition of `was_announced`, for queries. Only an announced video has a row before its file has arrived."""

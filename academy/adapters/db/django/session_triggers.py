@@ -11,7 +11,7 @@ from django.db import connection
 
 @contextmanager
 def revoked_by_caller() -> Iterator[None]:
-    """Keep the triggers from revoking the sessions that a `with` block ends, because the caller revokes them.
+    """While a `with` block runs, let the triggers write no revocations for sessions: the caller writes them.
 
     Use it inside `atomic()`. If the block fails, the rollback of the transaction or savepoint resets the setting.
     """

@@ -1,4 +1,4 @@
-"""Students: list, search, detail, create, change, delete. Removed ones and the history are in `removed_views`."""
+"""Views that list, find, show, create, change and delete students. For removed students, see `removed_views`."""
 
 from typing import Any
 
