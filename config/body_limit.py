@@ -40,7 +40,7 @@ RECHECK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What `admit` returns: the sender of a larger body, and the size that the body may have."""
+    """What `admit` returns for a body above `SMALL_BODY_BYTES`: its sender, and the size that it may have."""
 
     max_bytes: int
     sender: Sender
@@ -62,7 +62,7 @@ class BodyRefusedError(Exception):
 
 
 Admit = Callable[[Scope], Awaitable[Allowance]]
-"""Returns who sends a larger body, and how large it may be. Raises BodyRefusedError if the body is refused."""
+"""Called for a body above `SMALL_BODY_BYTES`. Raises BodyRefusedError if the body is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PaceLimits:
-    """A body may pause for `grace_seconds`, and must arrive at `bytes_per_second` on average.
+    """How slowly a body may arrive: at `bytes_per_second` on average, with no pause longer than `grace_seconds`.
 
-    The server waits at most `total_seconds` in all for one body, so a very large body must arrive faster.
+    It must arrive within `total_seconds`, so a very large body must arrive faster.
     """
 
     grace_seconds: float = 20.0

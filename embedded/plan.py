@@ -159,7 +159,7 @@ def environment_of_commands(environment: Mapping[str, str], users: Mapping[str, 
 
 
 def refuse_wrong_values(environment: Mapping[str, str]) -> None:
-    """Raise EmbeddedError, with a line for each wrong value, if the product's processes would not start."""
+    """Raise EmbeddedError, with a line for each wrong value, if processes would not start with this environment."""
     from config.environment import WrongEnvironmentError, read_environment  # noqa: PLC0415 (the import is slow)
 
     try:

@@ -108,7 +108,7 @@ class PostgresServer(Server):
             "timezone": "UTC",
         }
         if not self.durable:
-            # Commits still wait for the operating system, so that they survive if the server is killed.
+            # A commit is still handed to the operating system, so it survives if only the server is killed.
             settings |= {"fsync": "off", "full_page_writes": "off"}
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 

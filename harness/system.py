@@ -258,7 +258,7 @@ class System:
 
     @contextmanager
     def another_web(self, **environment: str) -> Iterator[Web]:
-        """Run a further web process on the same servers until the block ends."""
+        """Until the block ends, run a further web process, which uses the same Redis, database and queues."""
         with running(self.web_of(**environment)) as web:
             yield web
 

@@ -179,7 +179,10 @@ def problem_of(column: Column, text: str, normalise_phone: Callable[[str], str |
 
 
 def _problem(name: str, parent_phone: str, parent_digits: str | None, digits: str | None) -> ProblemCode | None:
-    """Return the first problem of a row, or None. Its phones were normalised already, which takes long."""
+    """Return the first problem of a row, or None.
+
+    `parent_digits` and `digits` are its normalised phones. Normalising takes long, so it is not done here once more.
+    """
     if problem := _name_problem(name):
         return problem
     if not parent_phone:

@@ -40,7 +40,7 @@ class Poll:
 
 
 class ScriptedServer:
-    """Accepts what the session allows, and passes each new link to the session through `links`."""
+    """The server of one conformance session, which sets what it answers and refuses, and uses the links it collects."""
 
     def __init__(self, noted: Callable[[str], None]) -> None:
         self._noted = noted

@@ -86,7 +86,7 @@ class UnwrittenMarks:
 
     @property
     def unreadable(self) -> str:
-        """Why revocations may be missing: Redis refuses marks, and the database cannot be read. Otherwise empty."""
+        """Why revocations may be missing (Redis refuses marks, and the database cannot be read), or "" if none is."""
         stale = time.monotonic() - self._looked_at > STALE_SECONDS  # the database may hang
         if self.refuses_marks and (self._unreadable or stale):
             reason = "Revocations cannot be checked: the database cannot be read, and Redis refuses writes"

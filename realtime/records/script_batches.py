@@ -33,7 +33,7 @@ def batched(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
 
 
 def run_script(redis: Redis, name: str, calls: Iterable[Call], *, at_the_limit: bool = False) -> list[Any]:
-    """Call a script many times. Return the answers in order, None for a call that failed because of its own keys.
+    """Call a script many times. Return the answers in order, with None for an error that `isolated` permits.
 
     Raise RedisError if Redis fails. Even then some of the calls may have been executed.
     """
@@ -48,7 +48,7 @@ def run_script(redis: Redis, name: str, calls: Iterable[Call], *, at_the_limit: 
 
 
 def answers_of(pipeline: Any, where: str) -> list[Any]:
-    """Execute a pipeline. Return the answers in order, None for a call that failed because of its own keys.
+    """Execute a pipeline. Return the answers in order, with None for an error that `isolated` permits.
 
     So a key of the wrong type in one tenant does not affect other tenants. `where` names the work in metrics and log.
     Raise RedisError if the error concerns Redis itself.

@@ -1,4 +1,7 @@
-"""The limit of messages per minute: for each academy over all workers, or in each process while Redis is down."""
+"""Tests each academy's limit of messages per minute.
+
+All workers share it. While Redis is down, each process applies it by itself.
+"""
 
 import time
 from secrets import token_hex

@@ -215,10 +215,10 @@ def test_a_cancelled_upload_cannot_arrive(lesson: Session, owner: Caller) -> Non
 def test_a_user_has_a_limited_number_of_addresses_at_a_time(
     lesson: Session, owner: Caller, became: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An upload address counts until the file arrives or the address expires.
+    """An upload address counts until its file arrives or the address expires.
 
-    If the video is cancelled or deleted, even after the file arrived, the address counts until it expires,
-    because a file can still be sent to it.
+    If the video is cancelled or deleted, another file can still be sent to the address. So it then counts until it
+    expires, and counts again if its file had arrived.
     """
     monkeypatch.setattr(quotas, "ANNOUNCED_PER_USER", 3)
     announced = [announce(owner, lesson, 1) for _ in range(3)]

@@ -1,7 +1,7 @@
 """Sends messages as e-mails by SMTP, many on one connection.
 
-The server's answer decides the outcome. If the connection fails before the text is sent, the message was certainly not
-accepted. If it fails between the text and the server's answer, the outcome is unknown.
+The server's answer decides the outcome. If the connection fails before the whole text is sent, the message was
+certainly not accepted. If it fails after that, but before the server's answer, the outcome is unknown.
 """
 
 import re
