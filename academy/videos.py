@@ -213,8 +213,13 @@ def _check_replaceable(video: VideoRow, replacement: VideoRow | None) -> None:
 
 
 def _check_own_place(video: VideoRow) -> None:
-    """Raise JobStateError if this video is still to replace another one: it gets that one's title and place later."""
-    if video.replaces_id is not None and video.status != VideoStatus.READY:
+    """Raise JobStateError if this video is still to replace another one: it gets that one's title and place later.
+
+    If the other one is gone, this video replaces nothing. An announced video that was cancelled is deleted by a sweep.
+    """
+    if video.replaces_id is None or video.status == VideoStatus.READY:
+        return
+    if repositories_video.find_video(video.tenant_id, video.replaces_id) is not None:
         raise JobStateError(
             "video_replaces", f"This video is to replace video {video.replaces_id}: change or replace that one."
         )

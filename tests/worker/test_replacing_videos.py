@@ -22,7 +22,7 @@ from academy.domain.videos import ClaimedVideo, video_topic
 from apps.core.models import Tenant, User
 from apps.domains.lectures.models import Lecture, Session
 from apps.support.video.models import Video
-from apps.support.video.services.files import source_name, sweep_discarded
+from apps.support.video.services.files import ANNOUNCED_KEPT, source_name, sweep_announced, sweep_discarded
 from apps.worker.video_worker.store import Videos
 from realtime import conf
 
@@ -238,6 +238,20 @@ def test_a_replacement_has_no_title_of_its_own_and_is_not_replaced_itself(old: V
     encoded(new)
     assert videos.rename(new.tenant_id, new.pk, "Other")
     assert replacement_of(new)
+
+
+def test_a_failed_replacement_of_a_video_that_a_sweep_has_removed_is_a_video_like_any_other(lesson: Session) -> None:
+    announced = videos.announce(lesson.tenant_id, lesson.pk, title="Old", source=source_name(lesson.tenant_id), size=5)
+    videos.cancel(lesson.tenant_id, announced)
+    new = replacement_of(Video.objects.get(pk=announced))
+    Videos().fail(claim(new), "not_a_video", "This is no video.")
+    assert refusal(lambda: videos.rename(new.tenant_id, new.pk, "Other")) == "video_replaces"
+    Video.objects.filter(pk=announced).update(created_at=timezone.now() - 2 * ANNOUNCED_KEPT)
+    sweep_announced()
+    assert listed(new) == [new.pk]
+    assert videos.rename(new.tenant_id, new.pk, "Other")
+    better = encoded(replacement_of(new))
+    assert (listed(better), better.title) == ([better.pk], "Other")
 
 
 @pytest.mark.parametrize("running", [True, False])
