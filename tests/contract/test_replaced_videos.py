@@ -83,7 +83,7 @@ async def test_students_watch_the_old_video_until_the_encoded_new_one_takes_its_
     await eventually(lambda: httpx.get(url).status_code == 404, what="the end of the old video's files")
     (line,) = audited(system.folder / f"{worker.name}.log", old)
     assert (line["logger"], line["replaced_by"]) == ("academy.audit", new)
-    assert line["user"]
+    assert (line["user"], bool(line["uploaded_by"])) == (None, True)
 
 
 def audited(log: Path, video_id: int) -> list[dict[str, Any]]:

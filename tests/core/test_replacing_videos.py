@@ -7,6 +7,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 from structlog.testing import capture_logs
 
@@ -181,3 +182,55 @@ def test_each_step_of_a_replacement_is_audited(asks: Asks, tenant: Tenant, old: 
         ("video_deleted", f"video:{old.pk}", None),
         ("video_deleted", f"video:{second}", None),
     ]
+
+
+def begun(logs: Any) -> list[tuple[str, int, int]]:
+    """Return the subject, the new video, and the account of each line that says that a replacement has begun."""
+    lines = [line for line in logs if line["event"] == "video_replacement_begun"]
+    return [(line["subject"], line["replaced_by"], line["user"]) for line in lines if line["session"]]
+
+
+def test_whoever_retries_a_replacement_or_reports_its_file_is_audited(asks: Asks, tenant: Tenant, old: Video) -> None:
+    teacher, owner = asks(Role.TEACHER), asks()
+    with capture_logs() as logs:
+        new = replace(teacher, old).json()["id"]
+    [(_, _, uploader)] = begun(logs)
+    teacher.post(f"{PATH}{new}/cancel/")
+    with capture_logs() as logs:
+        assert owner.post(f"{PATH}{new}/retry/").status_code == 200
+        assert owner.post(f"{PATH}{new}/retry/").status_code == 409
+    [(subject, replaced_by, actor)] = begun(logs)
+    assert (subject, replaced_by) == (f"video:{old.pk}", new)
+    assert actor not in {None, uploader}
+    Video.objects.filter(pk=new).update(uploaded_at=None)  # as if it had been announced
+    with capture_logs() as logs:
+        assert owner.post(f"{PATH}{new}/uploaded/").status_code == 200
+        assert owner.post(f"{PATH}{new}/uploaded/").status_code == 409
+    assert begun(logs) == [(subject, new, actor)]
+
+
+def test_retrying_a_video_that_replaces_none_begins_no_replacement(asks: Asks, lecture: Lecture) -> None:
+    failed = make_video(lecture, "FAILED", uploaded_at=timezone.now())
+    with capture_logs() as logs:
+        assert asks().post(f"{PATH}{failed.pk}/retry/").status_code == 200
+    assert begun(logs) == []
+
+
+def test_a_replacement_that_is_deleted_before_the_answer_is_audited(
+    asks: Asks, tenant: Tenant, old: Video, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = videos.submit
+
+    def deleted_at_once(tenant_id: int, session_id: int, **fields: Any) -> int:
+        video_id = submit(tenant_id, session_id, **fields)
+        videos.delete(tenant_id, video_id)
+        return video_id
+
+    client = asks()
+    earlier = replace(client, old).json()["id"]
+    client.post(f"{PATH}{earlier}/cancel/")
+    monkeypatch.setattr(videos, "submit", deleted_at_once)
+    with capture_logs() as logs:
+        assert refusal(replace(client, old)) == (404, "not_found")
+    assert [subject for subject, _, _ in begun(logs)] == [f"video:{old.pk}"]
+    assert f"video:{earlier}" in [line["subject"] for line in logs if line["event"] == "video_deleted"]

@@ -131,15 +131,15 @@ def test_a_ready_replacement_takes_the_title_and_the_place_and_the_old_video_is_
     assert [default_storage.exists(name) for name in (new.source, new.hls_path)] == [True, True]
 
 
-def test_the_deletion_of_the_old_video_is_audited_in_the_name_of_whoever_uploaded_the_new_one(old: Video) -> None:
+def test_the_deletion_of_the_old_video_is_audited_with_the_uploader_of_the_new_one_who_did_not_act(old: Video) -> None:
     new = replacement_of(old)
     user = User.objects.create(tenant_id=old.tenant_id, username="teacher")
     Video.objects.filter(pk=new.pk).update(created_by=user)
     with capture_logs() as logs:
         encoded(new)
     (line,) = [line for line in logs if line["event"] == "video_deleted"]
-    assert (line["tenant"], line["user"], line["subject"]) == (old.tenant_id, user.pk, f"video:{old.pk}")
-    assert line["replaced_by"] == new.pk
+    assert (line["tenant"], line["user"], line["subject"]) == (old.tenant_id, None, f"video:{old.pk}")
+    assert (line["replaced_by"], line["uploaded_by"]) == (new.pk, user.pk)
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled", "deleted", "given back"])

@@ -10,15 +10,16 @@ from apps.core.audit import Event, audit
 def finish_video(video: ClaimedVideo, **result: Any) -> None:
     """Make a claimed video READY, with the `result` that `academy.videos.finish` takes.
 
-    If it replaces an older video, the older one is deleted. The audit log says that the uploader of the new video
-    deleted the older one. Raises AttemptSupersededError for an old attempt.
+    If it replaces an older video, the older one is deleted. The audit log names the uploader of the new video, but
+    nobody who acts: another user may have begun this attempt, and `video_replacement_begun` says who. Raises
+    AttemptSupersededError for an old attempt.
     """
     old_id = videos.finish(video, **result)
     if old_id is not None:
         audit(
             Event.VIDEO_DELETED,
             tenant=video.tenant_id,
-            user=video.created_by_id,
             subject=video_topic(old_id),
             replaced_by=video.video_id,
+            uploaded_by=video.created_by_id,
         )

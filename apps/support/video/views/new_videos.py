@@ -35,11 +35,11 @@ def check_size(size: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A new video: its id, where it goes, and the answer to its request."""
+    """A new video: its id, where it goes, and if it was announced, where the client sends the file."""
 
     video_id: int
     place: Place
-    answer: Response
+    upload: dict[str, Any] | None = None
 
 
 def audit_replacement(request: Request, made: Made) -> None:
@@ -51,8 +51,23 @@ def audit_replacement(request: Request, made: Made) -> None:
         return
     if made.place.removed_id is not None:
         audit_as(request, Event.VIDEO_DELETED, subject=video_topic(made.place.removed_id))
-    subject = video_topic(made.place.replaces_id)
-    audit_as(request, Event.VIDEO_REPLACEMENT_BEGUN, subject=subject, replaced_by=made.video_id)
+    audit_begun(request, made.place.replaces_id, made.video_id)
+
+
+def audit_begun(request: Request, replaces_id: int, video_id: int) -> None:
+    """Write into the audit log that the caller has begun to replace a video, or has begun the next attempt to do so."""
+    audit_as(request, Event.VIDEO_REPLACEMENT_BEGUN, subject=video_topic(replaces_id), replaced_by=video_id)
+
+
+def answer_with(caller: Caller, made: Made) -> Response:
+    """Return the answer to the request that made the video.
+
+    Raises NotFound if somebody has deleted the video meanwhile, so write the audit log before.
+    """
+    data = shown(caller, made.video_id)
+    if made.upload is None:
+        return Response(data, status=202)
+    return Response({**data, "upload": made.upload}, status=201)
 
 
 def take_upload(caller: Caller, sent: dict[str, Any]) -> Made:
@@ -77,7 +92,7 @@ def take_upload(caller: Caller, sent: dict[str, Any]) -> Made:
     except Exception:
         default_storage.delete(stored)
         raise
-    return Made(video_id, place, Response(shown(caller, video_id), status=202))
+    return Made(video_id, place)
 
 
 def expect_upload(caller: Caller, sent: dict[str, Any]) -> Made:
@@ -102,7 +117,7 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Made:
             created_by_id=caller.user_id,
         )
         quotas.check_announced(caller.tenant_id, caller.user_id)
-    return Made(video_id, place, Response({**shown(caller, video_id), "upload": upload}, status=201))
+    return Made(video_id, place, upload)
 
 
 def check_place(tenant_id: int, sent: dict[str, Any]) -> None:

@@ -31,7 +31,14 @@ from apps.core.query_params import number_param
 from apps.core.tokens import Caller
 from apps.support.video.models import Video
 from apps.support.video.serializers import PresignedForm, RenameForm, UploadForm, VideoSerializer
-from apps.support.video.views.new_videos import audit_replacement, check_size, expect_upload, take_upload
+from apps.support.video.views.new_videos import (
+    answer_with,
+    audit_begun,
+    audit_replacement,
+    check_size,
+    expect_upload,
+    take_upload,
+)
 from config.form_size import FORM_BYTES
 
 
@@ -82,7 +89,7 @@ class VideoListView(ListAPIView[Video]):
         with conflicts():
             made = take_upload(caller, sent) if multipart else expect_upload(caller, sent)
         audit_replacement(request, made)
-        return made.answer
+        return answer_with(caller, made)
 
 
 class VideoDetailView(APIView):
@@ -132,7 +139,7 @@ class VideoUploadedView(APIView):
         size = default_storage.size(video.source) if default_storage.exists(video.source) else None
         if size is None or size != video.size:
             raise ApiError(409, "not_uploaded", f"The file of {video.size} bytes has not arrived yet: upload it first.")
-        return change(request, video_id, lambda: videos.mark_uploaded(video.tenant_id, video_id, size))
+        return begin(request, video, lambda: videos.mark_uploaded(video.tenant_id, video_id, size))
 
 
 class VideoCancelView(APIView):
@@ -157,8 +164,8 @@ class VideoRetryView(APIView):
 
     @extend_schema(request=None, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
     def post(self, request: Request, video_id: int) -> Response:
-        tenant_id = caller_of(request).tenant_id
-        return change(request, video_id, lambda: videos.retry(tenant_id, video_id))
+        video = find_video(request, video_id)
+        return begin(request, video, lambda: videos.retry(video.tenant_id, video_id))
 
 
 def visible_videos(caller: Caller) -> QuerySet[Video]:
@@ -184,6 +191,18 @@ def no_such_video(caller: Caller, video_id: int) -> Exception:
     if new_id is None or not visible_videos(caller).filter(pk=new_id).exists():
         return NotFound("There is no such video.")
     return ApiError(404, "video_replaced", f"This video was replaced by video {new_id}.", more={"replaced_by": new_id})
+
+
+def begin(request: Request, video: Video, work: Callable[[], bool]) -> Response:
+    """Do the work, which begins an encoding. If the video is to replace another one, the audit log says who began."""
+
+    def audited() -> bool:
+        done = work()
+        if done and video.replaces_id is not None:
+            audit_begun(request, video.replaces_id, video.pk)
+        return done
+
+    return change(request, video.pk, audited)
 
 
 def change(request: Request, video_id: int, work: Callable[[], bool]) -> Response:
