@@ -14,6 +14,9 @@ from tests.page.test_imports import fill_in
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 STORED = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }"
+FORBIDDEN = """for (const area of ["localStorage", "sessionStorage"])
+  Object.defineProperty(window, area, { get() { throw new DOMException("forbidden", "SecurityError") } })"""
 TABLET = "Mozilla/5.0 (iPad; CPU OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1"
 
@@ -27,6 +30,13 @@ async def signed_in(browser: Browser, system: System, username: str, **context: 
     await page.keyboard.press("Enter")
     await live(page)
     return page
+
+
+def end_sign_ins_of_staff(system: System) -> None:
+    system.query(
+        'UPDATE login_session SET ended_at = now() WHERE ended_at IS NULL AND user_id = (SELECT u.id FROM "user" u'
+        " JOIN tenant t ON t.id = u.tenant_id WHERE u.username = 'staff' AND t.code = 'saebom') RETURNING 1"
+    )
 
 
 async def live(page: Page) -> None:
@@ -103,14 +113,29 @@ async def test_another_user_than_the_one_whose_sign_in_has_ended_begins_at_the_f
 ) -> None:
     page = await signed_in(browser, system, "staff")
     await page.get_by_role("link", name="사용자", exact=True).click()
-    system.query(
-        'UPDATE login_session SET ended_at = now() WHERE ended_at IS NULL AND user_id = (SELECT u.id FROM "user" u'
-        " JOIN tenant t ON t.id = u.tenant_id WHERE u.username = 'staff' AND t.code = 'saebom') RETURNING 1"
-    )
+    end_sign_ins_of_staff(system)
     await expect(page.locator("#sign-in-problem")).to_contain_text("다시 로그인해 주십시오")
     await expect(page).to_have_url(f"{system.address}/people")
     await fill_in(page, "saebom", "student", PASSWORD)
     await expect(page).to_have_url(f"{system.address}/my")
+    await page.context.close()
+
+
+@pytest.mark.parametrize("script", [FULL, FORBIDDEN], ids=["full", "forbidden"])
+async def test_a_browser_without_storage_signs_in_and_out(browser: Browser, system: System, script: str) -> None:
+    page = await (await new_context(browser)).new_page()
+    await page.add_init_script(script)
+    await page.goto(system.address)
+    await fill_in(page, "saebom", "staff", PASSWORD)
+    await live(page)
+    await page.locator("#video-title").evaluate("(title) => { title.value = '비밀 수업' }")
+    async with page.expect_response("**/auth/logout/") as sent:
+        await page.get_by_role("button", name="로그아웃", exact=True).click()
+    assert (await sent.value).status == 204
+    await expect(page.locator("#sign-in")).to_be_visible()
+    await expect(page.locator("#video-title")).to_have_value("")
+    await expect(page.locator("#sign-out-waiting")).to_be_empty()
+    assert await page.context.cookies(f"{system.address}/api/v1/auth/") == []
     await page.context.close()
 
 

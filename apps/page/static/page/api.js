@@ -1,5 +1,7 @@
 // The HTTP API with a bearer token, and the session that this browser's tabs share.
 
+import * as storage from "./storage.js";
+
 // The access token lives in this tab's memory alone, and the refresh token in a cookie that no script can read. What is
 // stored is only which academy's cookie it is, and a mark that changes when somebody signs in or out in another tab.
 const KEY = "academy.signed-in";
@@ -35,7 +37,7 @@ export class ApiError extends Error {
 /** @returns {{tenant: string, mark: string} | null} */
 function remembered() {
   try {
-    return JSON.parse(localStorage.getItem(KEY) ?? "null");
+    return JSON.parse(storage.read("localStorage", KEY) ?? "null");
   } catch {
     return null;
   }
@@ -44,7 +46,7 @@ function remembered() {
 /** The refresh token that an earlier version of this page stored, or null. @returns {string | null} */
 function oldRefreshToken() {
   try {
-    return JSON.parse(localStorage.getItem(OLD_KEY) ?? "null")?.refresh ?? null;
+    return JSON.parse(storage.read("localStorage", OLD_KEY) ?? "null")?.refresh ?? null;
   } catch {
     return null;
   }
@@ -62,8 +64,8 @@ function keep({ access }) {
   // Counted from now by this machine's clock, which need not agree with the server's.
   session = { access, until: Date.now() + (exp - iat) * 1000 };
   const now = JSON.stringify({ tenant: tenant_code, mark });
-  if (localStorage.getItem(KEY) !== now) localStorage.setItem(KEY, now);
-  localStorage.removeItem(OLD_KEY);
+  if (storage.read("localStorage", KEY) !== now) storage.write("localStorage", KEY, now);
+  storage.remove("localStorage", OLD_KEY);
   return session;
 }
 
@@ -205,10 +207,10 @@ const SIGNED_OUT = "academy.signed-out";
  *  @param {() => void} listener */
 export function onSignOut(listener) {
   const forgotten = () => {
-    const last = localStorage.getItem(SIGNED_OUT) ?? "";
-    if ((sessionStorage.getItem(SIGNED_OUT) ?? "") === last) return false;
-    sessionStorage.clear();
-    sessionStorage.setItem(SIGNED_OUT, last);
+    const last = storage.read("localStorage", SIGNED_OUT) ?? "";
+    if ((storage.read("sessionStorage", SIGNED_OUT) ?? "") === last) return false;
+    storage.clear("sessionStorage");
+    storage.write("sessionStorage", SIGNED_OUT, last);
     return true;
   };
   forgotten(); // in a tab that the browser has opened again
@@ -222,7 +224,7 @@ let onSignedOut = () => undefined;
 
 /** Signs out here at once, and then on the server. A sign-out that does not arrive waits, and is sent again. */
 export function signOut() {
-  localStorage.setItem(SIGNED_OUT, `${Date.now()} ${Math.random()}`);
+  storage.write("localStorage", SIGNED_OUT, `${Date.now()} ${Math.random()}`);
   onSignedOut();
   const known = remembered();
   if (known) waitForSignOuts([...new Set([...waitingSignOuts(), known.tenant])]);
@@ -271,7 +273,7 @@ async function sendSignOuts() {
 /** @returns {string[]} */
 function waitingSignOuts() {
   try {
-    return JSON.parse(localStorage.getItem(SIGN_OUTS) ?? "[]");
+    return JSON.parse(storage.read("localStorage", SIGN_OUTS) ?? "[]");
   } catch {
     return [];
   }
@@ -279,14 +281,14 @@ function waitingSignOuts() {
 
 /** @param {string[]} tenants */
 function waitForSignOuts(tenants) {
-  if (tenants.length > 0) localStorage.setItem(SIGN_OUTS, JSON.stringify(tenants));
-  else localStorage.removeItem(SIGN_OUTS);
+  if (tenants.length > 0) storage.write("localStorage", SIGN_OUTS, JSON.stringify(tenants));
+  else storage.remove("localStorage", SIGN_OUTS);
 }
 
 export function forget() {
   session = null;
-  localStorage.removeItem(KEY);
-  localStorage.removeItem(OLD_KEY);
+  storage.remove("localStorage", KEY);
+  storage.remove("localStorage", OLD_KEY);
 }
 
 /** @param {{old_password?: string, new_password: string}} json without the old one after a sign-in with a one-time code */

@@ -1,5 +1,6 @@
 // What the page says, in the language that its user has chosen: sentences, numbers and times.
 
+import * as storage from "./storage.js";
 import { TEXT } from "./words.js";
 
 const KEY = "academy.language";
@@ -12,7 +13,7 @@ export function addWords(words) {
 }
 
 /** @type {Language} */
-let language = localStorage.getItem(KEY) === "en" ? "en" : "ko";
+let language = storage.read("localStorage", KEY) === "en" ? "en" : "ko";
 
 export function currentLanguage() {
   return language;
@@ -21,7 +22,7 @@ export function currentLanguage() {
 /** @param {Language} next */
 export function setLanguage(next) {
   language = next;
-  localStorage.setItem(KEY, next);
+  storage.write("localStorage", KEY, next);
 }
 
 /** @param {string} key @param {{[name: string]: string | number}} [values] */

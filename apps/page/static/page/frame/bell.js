@@ -1,6 +1,7 @@
 // Tells of long jobs that end while the tab is hidden: with a number in the title, and with a notification if allowed.
 
 import { isTerminal } from "../../realtime/client.js";
+import * as storage from "../storage.js";
 import { addressOf } from "./addresses.js";
 import { setUnseen } from "./title.js";
 
@@ -66,11 +67,11 @@ export class Bell {
 
   #offer() {
     const possible = "Notification" in globalThis && Notification.permission === "default";
-    this.#button.hidden = !possible || localStorage.getItem(ASKED) !== null;
+    this.#button.hidden = !possible || storage.read("localStorage", ASKED) !== null;
   }
 
   async #ask() {
-    localStorage.setItem(ASKED, "yes");
+    storage.write("localStorage", ASKED, "yes");
     await Notification.requestPermission();
     this.#offer();
   }

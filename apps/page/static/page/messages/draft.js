@@ -1,6 +1,8 @@
 // The message that somebody is writing. It is kept while another view is shown. A reload keeps it without the picked
 // students, until its user signs out. When another user signs in, it is dropped.
 
+import * as storage from "../storage.js";
+
 const KEY = "academy.message-draft";
 
 /**
@@ -16,7 +18,7 @@ let current = null;
 
 /** @param {number} user @returns {Draft} */
 export function readDraft(user) {
-  const dropped = sessionStorage.getItem(KEY) === null; // somebody has signed out
+  const dropped = storage.read("sessionStorage", KEY) === null; // somebody has signed out
   if (dropped || current?.user !== user) current = { ...empty(user), ...stored(user) };
   return current;
 }
@@ -27,23 +29,23 @@ const empty = (user) => ({ user, text: "", to: "parent", by: "lecture", lecture:
 /** @param {number} user @returns {Partial<Draft>} */
 function stored(user) {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+    const kept = JSON.parse(storage.read("sessionStorage", KEY) ?? "null");
     if (kept?.user === user) return kept;
   } catch {
     // What cannot be read is no draft.
   }
-  sessionStorage.removeItem(KEY);
+  storage.remove("sessionStorage", KEY);
   return {};
 }
 
 /** @param {Draft} draft */
 export function keepDraft({ picked: _, ...draft }) {
-  sessionStorage.setItem(KEY, JSON.stringify(draft));
+  storage.write("sessionStorage", KEY, JSON.stringify(draft));
 }
 
 export function forgetDraft() {
   current = null;
-  sessionStorage.removeItem(KEY);
+  storage.remove("sessionStorage", KEY);
 }
 
 /** The idempotency key for a request. If the last request was the same, this is its key.

@@ -4,6 +4,7 @@
 // So the page remembers what was uploaded, and offers to choose the same file again.
 
 import * as api from "../api.js";
+import * as storage from "../storage.js";
 
 const KEY = "academy.upload";
 
@@ -21,7 +22,7 @@ export async function noted(file, place, work) {
   const mark = `${KEY}.${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
   /** @type {Note} */
   const note = { user: api.signedIn()?.user ?? 0, mark, name: file.name, size: file.size, changed: file.lastModified, ...place, newest };
-  sessionStorage.setItem(KEY, JSON.stringify(note)); // of this tab alone, and kept over a reload
+  storage.write("sessionStorage", KEY, JSON.stringify(note)); // of this tab alone, and kept over a reload
   addEventListener("beforeunload", warn);
   const locked = navigator.locks ? (/** @type {() => Promise<T>} */ run) => navigator.locks.request(mark, run) : (/** @type {() => Promise<T>} */ run) => run();
   try {
@@ -45,7 +46,7 @@ export async function brokenUpload() {
 }
 
 export function forgetUpload() {
-  sessionStorage.removeItem(KEY);
+  storage.remove("sessionStorage", KEY);
 }
 
 /** Whether this is the file of the upload that was broken off. @param {Note} note @param {File} file */
@@ -56,7 +57,7 @@ export function isSameFile(note, file) {
 /** @returns {Note | null} */
 function read() {
   try {
-    return JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+    return JSON.parse(storage.read("sessionStorage", KEY) ?? "null");
   } catch {
     return null;
   }
