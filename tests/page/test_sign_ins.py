@@ -17,6 +17,7 @@ STORED = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cooki
 FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError') }"
 FORBIDDEN = """for (const area of ["localStorage", "sessionStorage"])
   Object.defineProperty(window, area, { get() { throw new DOMException("forbidden", "SecurityError") } })"""
+RENAME = "import('/static/page/videos/rename.js').then((it) => { it.renameVideo('1', '비밀 수업', () => {}) })"
 TABLET = "Mozilla/5.0 (iPad; CPU OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1"
 
@@ -118,6 +119,55 @@ async def test_another_user_than_the_one_whose_sign_in_has_ended_begins_at_the_f
     await expect(page).to_have_url(f"{system.address}/people")
     await fill_in(page, "saebom", "student", PASSWORD)
     await expect(page).to_have_url(f"{system.address}/my")
+    await page.context.close()
+
+
+async def test_a_user_who_signs_in_in_another_tab_sees_nothing_that_another_user_has_typed_in_this_one(
+    browser: Browser, system: System
+) -> None:
+    page = await signed_in(browser, system, "staff")
+    other = await page.context.new_page()
+    await other.goto(system.address)
+    await live(other)
+    await page.locator("a[data-view=videos]").click()
+    await page.locator("#video-file").set_input_files({"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"0"})
+    await page.locator("#video-title").fill("비밀 수업")
+    await page.get_by_role("button", name="내 로그인").click()
+    await page.get_by_role("button", name="비밀번호 변경").click()
+    await page.locator("#old-password").fill(PASSWORD)
+    await page.evaluate(RENAME)
+    await expect(page.locator("dialog[open]")).to_have_count(1)
+    end_sign_ins_of_staff(system)
+    await expect(other.locator("#sign-in-problem")).to_contain_text("다시 로그인해 주십시오")
+    await expect(page.locator("#sign-in")).to_be_visible()
+    await expect(page.locator("#old-password")).to_have_value("")
+    await expect(page.locator("dialog[open]")).to_have_count(0)
+    await expect(page.locator("#video-title")).to_have_value("비밀 수업")  # the same user may come back
+    await fill_in(other, "saebom", "student", PASSWORD)
+    await expect(page.locator("#my-title")).to_be_visible()
+    await expect(page.locator("#video-title")).to_have_value("")
+    await expect(page.locator("#video-name")).to_be_empty()
+    assert await page.locator("#video-file").evaluate("(file) => file.files.length") == 0
+    await page.context.close()
+
+
+async def test_a_draft_waits_for_its_user_after_a_session_has_ended_and_is_dropped_for_another_user(
+    browser: Browser, system: System
+) -> None:
+    page = await signed_in(browser, system, "staff")
+    await page.goto(f"{system.address}/messages/new")
+    await page.get_by_label("내용").fill("초안입니다")
+    for username in ("staff", "student"):
+        await live(page)
+        end_sign_ins_of_staff(system)
+        await expect(page.locator("#sign-in-problem")).to_contain_text("다시 로그인해 주십시오")
+        if username == "staff":
+            await fill_in(page, "saebom", "staff", PASSWORD)
+            await expect(page.get_by_label("내용")).to_have_value("초안입니다")
+    await page.reload()
+    await fill_in(page, "saebom", "student", PASSWORD)
+    await expect(page.locator("#account")).to_be_visible()
+    assert "초안입니다" not in await page.evaluate(STORED)
     await page.context.close()
 
 

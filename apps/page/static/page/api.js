@@ -219,6 +219,23 @@ export function onSignOut(listener) {
   addEventListener("pageshow", (event) => event.persisted && onSignedOut());
 }
 
+// Who signed in last in this tab: what it has stored is of this user.
+const LAST_USER = "academy.last-user";
+
+/** Notes who is signed in in this tab. If that was another user, drops what this tab has stored, except the mark of the
+ *  last sign-out. Says whether it was another one. @param {number} user */
+export function takeTab(user) {
+  const last = storage.read("sessionStorage", LAST_USER);
+  const taken = last !== null && last !== `${user}`;
+  if (taken) {
+    const mark = storage.read("sessionStorage", SIGNED_OUT);
+    storage.clear("sessionStorage");
+    if (mark !== null) storage.write("sessionStorage", SIGNED_OUT, mark);
+  }
+  storage.write("sessionStorage", LAST_USER, `${user}`);
+  return taken;
+}
+
 /** @type {() => void} */
 let onSignedOut = () => undefined;
 

@@ -82,14 +82,15 @@ function enter(moveFocus = false) {
   live.close();
   screens.clear();
   for (const dialog of [player, signIns, question]) dialog.close();
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close(); // such as a form with the title of a video
   const home = claims ? homeOf(claims.role) : "/";
-  if (claims && lastUser && claims.user !== lastUser) history.replaceState(null, "", "/"); // the address was another user's
-  lastUser = claims?.user ?? lastUser;
+  if (claims) takeOver(claims.user);
   if (location.pathname === "/" && home !== "/") history.replaceState(null, "", home);
   const allowed = claims !== null && VIEWS[router.place.view].includes(claims.role);
   changing &&= claims !== null && !claims.must_change_password;
   const screen = !claims ? "sign-in" : claims.must_change_password || changing ? "change" : allowed ? "work" : "refused";
   for (const name of SCREENS) at(name).hidden = name !== screen;
+  for (const name of ["sign-in", "change"]) if (name !== screen) at(`${name}-form`, HTMLFormElement).reset(); // they have passwords
   const titles = { "sign-in": "sign_in", change: "change_title", refused: "staff_only_title" };
   const focused = { "sign-in": "tenant", change: "old-password", refused: "refused-title" };
   if (claims && screen === "change") {
@@ -166,7 +167,23 @@ function changePassword(wanted) {
 /** After a sign-out in this browser, leaves nothing of the user for the next person: neither the address nor what was typed. */
 function onSignOut() {
   history.replaceState(null, "", "/");
+  dropForms();
+}
+
+/** Leaves nothing of the user who was signed in before in this tab, if that was another one: its session may have ended
+ *  without a sign-out. The same user finds everything as it was. @param {number} user */
+function takeOver(user) {
+  const another = lastUser !== 0 && user !== lastUser;
+  if (another) history.replaceState(null, "", "/");
+  if (api.takeTab(user) || another) dropForms();
+  lastUser = user;
+}
+
+/** Empties all forms, and closes the one for the own password. */
+function dropForms() {
+  changing = false;
   for (const form of document.forms) form.reset();
+  say("change-problem", null);
   dropVideo();
 }
 
@@ -258,7 +275,6 @@ function onFeedState(status) {
 function bindForms() {
   onSubmit("sign-in", async ({ tenant, username, password }) => {
     await api.signIn({ tenant: tenant.trim(), username: username.trim(), password });
-    at("sign-in-form", HTMLFormElement).reset();
     enter(true);
   });
   onSubmit("change", async ({ old_password, new_password, repeat }) => {
