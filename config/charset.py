@@ -32,5 +32,5 @@ def _charset(scope: Scope) -> str:
     content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
     try:
         return str(parse_header_parameters(content_type)[1].get("charset", "utf-8"))
-    except (ValueError, LookupError):  # the header is too long, or names an unknown encoding (RFC 2231)
+    except (ValueError, LookupError, TypeError):  # it is too long, or has a wrong extended parameter (RFC 2231)
         return "none"

@@ -126,7 +126,7 @@ class Environment(BaseSettings):
     quota_encoding_minutes: int = Field(1440, ge=1, le=10_000_000)
     quota_storage_bytes: int = Field(200_000_000_000, ge=1, le=1_000_000_000_000_000)
     quota_changes_per_user: int = Field(300, ge=10, le=1_000_000)
-    quota_changes_per_tenant: int = Field(1500, ge=10, le=10_000_000)
+    quota_changes_per_tenant: int = Field(1500, ge=10, le=10_000_000, validate_default=True)
 
     realtime_key_prefix: str = Field(Engine.key_prefix, pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
     realtime_allowed_origins: Origins = list(Engine.allowed_origins)
@@ -204,6 +204,13 @@ class Environment(BaseSettings):
     def _outlives_a_lease(cls, value: int, info: ValidationInfo) -> int:
         if value <= info.data.get("worker_lease_seconds", 0):
             raise ValueError("it must exceed WORKER_LEASE_SECONDS, or messages come back before their leases end")
+        return value
+
+    @field_validator("quota_changes_per_tenant")
+    @classmethod
+    def _leaves_something_for_others(cls, value: int, info: ValidationInfo) -> int:
+        if value < 2 * info.data.get("quota_changes_per_user", 0):
+            raise ValueError("it must be at least twice QUOTA_CHANGES_PER_USER, or one user can block an academy")
         return value
 
 

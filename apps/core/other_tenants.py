@@ -7,6 +7,7 @@ one query for each kind of id finds out whether the ids belong to another academ
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, transaction
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -93,7 +94,7 @@ def _named(request: Request, in_path: dict[str, Any]) -> Iterator[_Named]:
             yield name.removesuffix("_id"), *IN_PATHS[name], [value]
     try:
         body = request.data
-    except APIException:  # the body cannot be read, which is why the request was refused
+    except (APIException, SuspiciousOperation, OSError):  # wrong, too many fields or files, or the client has gone
         body = {}
     yield from _named_by_keys(body)
     yield from _named_by_keys(request.query_params)

@@ -1,4 +1,4 @@
-"""Parses JSON bodies, with limits on their length and depth."""
+"""Parses JSON bodies, with limits on their length and depth, and multipart forms."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import JSONParser, MultiPartParser
 
 from apps.core.errors import ApiError
 
@@ -26,6 +26,16 @@ class BoundedJSONParser(JSONParser):
             raise ParseError("JSON parse error - it is nested too deeply.") from None
         except ParseError as problem:
             raise _in_plain_words(problem) from None
+
+
+class CheckedMultiPartParser(MultiPartParser):
+    """Refuses a form if the header of a part has a parameter that Python fails to decode (RFC 2231)."""
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except (TypeError, LookupError) as problem:
+            raise ParseError("Multipart form parse error - the header of a part cannot be read.") from problem
 
 
 def _in_plain_words(problem: ParseError) -> ParseError:

@@ -5,8 +5,10 @@
 
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -14,6 +16,8 @@ from django.utils.cache import patch_vary_headers
 
 from apps.core import errors
 from apps.core.operators.middleware import ADMIN_PATH
+
+log = structlog.get_logger(__name__)
 
 JSON, HTML = "application/json", "text/html"
 CONTENT_SECURITY_POLICY = (
@@ -61,12 +65,24 @@ def with_page(code: str, answer: Answer) -> Answer:
     @wraps(answer)
     def answer_each(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         answered: HttpResponse = answer(request, *args, **kwargs)
-        if request.get_preferred_type([JSON, HTML]) == HTML:
-            answered = _page(request, code, answered.status_code)
+        if _prefers_a_page(request):
+            try:
+                answered = _page(request, code, answered.status_code)
+            except Exception:
+                if answered.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                log.exception("page_not_rendered")
         patch_vary_headers(answered, ["Accept"])
         return answered
 
     return answer_each  # type: ignore[return-value]
+
+
+def _prefers_a_page(request: HttpRequest) -> bool:
+    try:
+        return bool(request.get_preferred_type([JSON, HTML]) == HTML)
+    except (ValueError, LookupError, TypeError):  # Accept has a wrong extended parameter (RFC 2231)
+        return False
 
 
 def _page(request: HttpRequest, code: str, status: int) -> HttpResponse:

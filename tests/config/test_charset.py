@@ -42,5 +42,8 @@ async def test_another_charset_is_refused(charset: bytes) -> None:
     assert json.loads(body)["code"] == "unsupported_media_type"
 
 
-async def test_parameters_in_an_unknown_encoding_are_refused() -> None:
-    assert (await answer(b"application/json; charset*=nonsense''utf-8"))[0] == 415
+@pytest.mark.parametrize(
+    "parameters", [b"charset*=nonsense''utf-8", b"x*=idna''%ff", b"x*=punycode''%ff", b"x*0=1;x*=0"]
+)
+async def test_parameters_that_cannot_be_decoded_are_refused(parameters: bytes) -> None:
+    assert (await answer(b"application/json; " + parameters))[0] == 415

@@ -143,6 +143,21 @@ def test_times_of_a_worker_with_which_running_jobs_would_seem_dead_are_refused(
     assert words in complaint(monkeypatch, **variables)
 
 
+@pytest.mark.parametrize(("user", "tenant"), [("750", "1499"), ("751", None), (None, "599")])
+def test_a_limit_with_which_one_user_can_use_up_the_changes_of_an_academy_is_refused(
+    monkeypatch: pytest.MonkeyPatch, user: str | None, tenant: str | None
+) -> None:
+    given = {"QUOTA_CHANGES_PER_USER": user, "QUOTA_CHANGES_PER_TENANT": tenant}
+    problem = complaint(monkeypatch, **{name: value for name, value in given.items() if value})
+    assert problem.startswith("QUOTA_CHANGES_PER_TENANT is wrong: it must be at least twice QUOTA_CHANGES_PER_USER")
+    assert len(problem.splitlines()) == 1
+
+
+def test_a_limit_for_an_academy_of_twice_that_for_a_user_is_accepted() -> None:
+    limits = {"QUOTA_CHANGES_PER_USER": "1000000", "QUOTA_CHANGES_PER_TENANT": "2000000"}
+    assert read_environment(limits).quota_changes_per_tenant == 2_000_000
+
+
 def test_lists_are_separated_by_commas_with_or_without_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOWED_HOSTS", " a.example, b.example ,,")
     monkeypatch.setenv("REALTIME_ALLOWED_ORIGINS", "https://a.example,http://b.example:8080")

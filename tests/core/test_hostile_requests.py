@@ -168,6 +168,20 @@ def test_an_unsupported_accept_header_is_answered_with_a_sentence(client: Client
     assert refused(client.get("/api/v1/lectures/", headers={"Accept": accept}), 406)["code"] == "not_acceptable"
 
 
+@pytest.mark.parametrize("range_", ["*/*", "application/json", "text/html"])
+@pytest.mark.parametrize(
+    "parameters",
+    ["q*=foo''%41", "q*=idna''%ff", "x*=punycode''%ff", "q*0=1;q*=0", "x*=utf-8''1%3Bq*0=1%3Bq*=0", 'x="1;q*0=1;q*=0"'],
+)
+def test_an_accept_header_that_cannot_be_decoded_is_answered_with_a_sentence(
+    client: Client, range_: str, parameters: str
+) -> None:
+    answer = client.get("/api/v1/lectures/", headers={"Accept": f"{range_};{parameters}"})
+    assert refused(answer, 406)["code"] == "not_acceptable"
+    answer = client.get("/api/v1/lectures/", headers={"Accept": f"{range_};{parameters}, */*;q=0.1"})
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "multipart/form-data"])
 def test_an_unsupported_content_type_is_answered_with_a_sentence(client: Client, content_type: str) -> None:
     assert refused(send(client, "/api/v1/lectures/", b"title=x", content_type), 415)["code"] == "unsupported_media_type"
@@ -215,6 +229,8 @@ FILE = ('name="file"; filename="a.csv"', b"name,parent phone\n")
         form(('name="lecture"', b"9" * 30), FILE),
         form(('name="lecture"', b"9" * 5000), FILE),
         form(('name="file"', b"no file")),
+        form(("name*0=1; name*=0", b"x"), FILE),
+        form(("name*=punycode''%ff", b"x")),
         form(('name="file"; filename="/"', b"x")),
         form(('name="file"; filename="a.csv/"', b"x")),
         form(('name="file"; filename=".."', b"x")),

@@ -2,9 +2,11 @@
 
 import pytest
 from django.db import DatabaseError
+from django.http import HttpRequest, UnreadablePostError
 from django.test import Client
 from structlog.testing import capture_logs
 
+from academy.domain.roles import Role
 from apps.core import other_tenants
 from apps.core.audit import Event
 from apps.core.models import Tenant
@@ -48,6 +50,30 @@ def test_an_id_of_another_academy_is_audited_whatever_the_refusal_is(
     assert answer.status_code == status
     noted = [line["subject"] for line in logs if line["event"] == Event.OTHER_TENANT_REFUSED]
     assert noted == [f"lecture:{lecture.pk}"]
+
+
+@pytest.mark.parametrize(("parts", "head"), [(101, ""), (2, '; filename="a.csv"')])
+def test_a_form_with_too_many_fields_or_files_is_refused_for_the_role_of_its_sender(
+    asks: Asks, parts: int, head: str
+) -> None:
+    body = "".join(
+        f'--B\r\nContent-Disposition: form-data; name="f{number}"{head}\r\n\r\nx\r\n' for number in range(parts)
+    )
+    answer = asks(Role.STUDENT).post(
+        "/api/v1/students/import/", f"{body}--B--\r\n".encode(), content_type="multipart/form-data; boundary=B"
+    )
+    assert (answer.status_code, answer.json()["code"]) == (403, "role_refused")
+
+
+def test_a_refused_request_is_answered_even_if_its_body_cannot_be_read(
+    asks: Asks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_arguments: object) -> bytes:
+        raise UnreadablePostError("the client has gone")
+
+    monkeypatch.setattr(HttpRequest, "read", fails)
+    answer = asks(Role.STUDENT).post("/api/v1/lectures/", b"{}", content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (403, "role_refused")
 
 
 def test_a_refused_request_is_answered_even_if_the_query_for_the_audit_log_fails(

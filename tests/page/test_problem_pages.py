@@ -1,14 +1,17 @@
 """Tests that a person's browser gets a page with a link home where other clients get a JSON error."""
 
+import json
 import re
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
+from django.template import TemplateDoesNotExist
 from django.test import RequestFactory
 from playwright.async_api import Browser, expect
+from structlog.testing import capture_logs
 
 from apps.page import problem_pages
 from embedded.plan import Web
@@ -75,6 +78,48 @@ def test_every_other_refusal_has_a_page_of_its_own(
     assert (found, home_of(text)) == (status, "/")
     assert all(sentence in text for language in problem_pages.PAGES[code] for sentence in language)
     assert (answer("*/*")[0], f'"code": "{code}"' in answer("*/*")[1]) == (status, True)
+
+
+HOSTILE = ["text/html;q*=foo''%41", "text/html;q*=idna''%ff", "text/html;x*=punycode''%ff", "text/html;q*0=1;q*=0"]
+
+
+@pytest.mark.parametrize("accept", HOSTILE)
+@pytest.mark.parametrize(
+    ("name", "arguments", "status"),
+    [
+        ("answer_bad_request", [BadRequest()], 400),
+        ("answer_forbidden", [PermissionDenied()], 403),
+        ("answer_csrf_failure", [], 403),
+        ("answer_not_found", [Http404()], 404),
+        ("answer_server_error", [], 500),
+    ],
+)
+def test_an_accept_header_that_cannot_be_decoded_gets_json(
+    accept: str, name: str, arguments: list[Exception], status: int
+) -> None:
+    request: HttpRequest = RequestFactory().get("/", headers={"Accept": accept})
+    answered = getattr(problem_pages, name)(request, *arguments)
+    assert (answered.status_code, answered["Content-Type"]) == (status, "application/json")
+
+
+@pytest.mark.parametrize("accept", HOSTILE)
+def test_a_server_answers_such_an_accept_header_too(system: System, accept: str) -> None:
+    unknown = httpx.get(f"{system.address}/nowhere", headers={"Accept": accept})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
+    other = httpx.get(system.address, headers={"Accept": accept, "Host": "elsewhere.example"})
+    assert (other.status_code, other.json()["code"]) == (400, "bad_request")
+
+
+def test_an_error_of_the_server_gets_json_if_its_page_cannot_be_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_arguments: object) -> str:
+        raise TemplateDoesNotExist("page/problem.html")
+
+    monkeypatch.setattr(problem_pages, "render_to_string", fails)
+    request: HttpRequest = RequestFactory().get("/", headers={"Accept": BROWSER})
+    with capture_logs() as logs:
+        answered = problem_pages.answer_server_error(request)
+    assert (answered.status_code, json.loads(answered.content)["code"]) == (500, "internal")
+    assert [line["event"] for line in logs] == ["page_not_rendered"]
 
 
 @pytest.mark.browser

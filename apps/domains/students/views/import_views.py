@@ -8,7 +8,6 @@ from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -25,6 +24,7 @@ from apps.core.authentication import address_of, caller_of
 from apps.core.errors import ApiError
 from apps.core.hashing import HashingBusyError, Origin, hashing
 from apps.core.openapi import extend_schema
+from apps.core.parsers import CheckedMultiPartParser
 from apps.core.password_rules import check_new_password
 from apps.core.query_params import number_param
 from apps.core.throttling import count_attempt
@@ -39,7 +39,7 @@ class StudentImportView(APIView):
     """Accept a workbook (.xlsx, .xls or .csv, at most 20 MB) and start a job that imports it."""
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
-    parser_classes = (MultiPartParser,)
+    parser_classes = (CheckedMultiPartParser,)
 
     @staticmethod
     def max_upload_bytes() -> int:

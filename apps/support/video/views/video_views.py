@@ -11,7 +11,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -26,7 +25,7 @@ from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
 from apps.core.openapi import extend_schema
-from apps.core.parsers import BoundedJSONParser
+from apps.core.parsers import BoundedJSONParser, CheckedMultiPartParser
 from apps.core.query_params import number_param
 from apps.core.tokens import Caller
 from apps.support.video.models import Video
@@ -55,7 +54,7 @@ class VideoListView(ListAPIView[Video]):
 
     roles = {"GET": EVERYONE, "POST": FACULTY}  # noqa: RUF012 - read only
     serializer_class = VideoSerializer
-    parser_classes = (MultiPartParser, BoundedJSONParser)
+    parser_classes = (CheckedMultiPartParser, BoundedJSONParser)
 
     @staticmethod
     def max_upload_bytes() -> int:
