@@ -44,6 +44,7 @@ SERVERS: dict[str, list[str] | None] = {
 }
 MIGRATED, TEMPLATE = "academy_migrated", "academy_template"
 PASSWORD = "academy-demo"
+END_SECONDS = 60.0  # a process that is killed earlier, because the machine is busy, gives nothing back
 TOKEN_SECONDS = 240.0  # the greatest age of a shared token: it lasts 600 s, and must outlast the next test
 PATIENCE_SECONDS = 60.0
 """How long a test waits for a process. A test that passes never waits this long: it is for busy machines."""
@@ -144,7 +145,7 @@ class System:
             worker.wait_ready()
             yield worker
         finally:
-            worker.stop()
+            worker.stop(END_SECONDS)
 
     @property
     def address(self) -> str:
@@ -323,7 +324,7 @@ def running(web: Web) -> Iterator[Web]:
         web.wait_ready()
         yield web
     finally:
-        web.stop()
+        web.stop(END_SECONDS)
 
 
 async def new_ticket(client: httpx.AsyncClient, body: dict[str, Any] | None = None) -> dict[str, Any]:
