@@ -1,12 +1,15 @@
-"""Fixtures: a browser."""
+"""Fixtures: a browser, its signed-in pages, and a slow video worker."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from embedded.plan import Worker
 from harness.browser import running_chromium
 from harness.system import System
+from harness.videos import slow_ffmpeg
 from tests.page.console import Console
 
 
@@ -22,3 +25,11 @@ async def console(browser: Browser, system: System) -> AsyncIterator[Console]:
     yield console
     for context in console.contexts:
         await context.close()
+
+
+@pytest.fixture(scope="module")
+def worker(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """Run a video worker that encodes so slowly that a test can watch it."""
+    slow = slow_ffmpeg(tmp_path_factory.mktemp("tools"))
+    with system.running_worker("video_worker", FFMPEG=slow) as running:
+        yield running

@@ -9,7 +9,7 @@ from playwright.async_api import Locator, Page, expect
 
 from embedded.plan import Worker
 from harness.system import System
-from harness.videos import sample, slow_ffmpeg, upload
+from harness.videos import sample, upload
 from tests.page.console import Console, is_live, shows
 from tests.page.test_imports import held
 from tests.page.test_lectures import refusals
@@ -18,13 +18,6 @@ LECTURE = "중등 수학 A"
 DEMO_VIDEO = "1강 수업 영상"
 MOVES = "video => new Promise(done => video.addEventListener('timeupdate', () => video.currentTime > 0.1 && done()))"
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest.fixture(scope="module")
-def worker(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    slow = slow_ffmpeg(tmp_path_factory.mktemp("tools"))
-    with system.running_worker("video_worker", FFMPEG=slow) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

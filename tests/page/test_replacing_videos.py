@@ -1,7 +1,6 @@
 """A video is replaced from its card with the keyboard alone, on a phone and on a wide screen, in both languages."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -10,7 +9,7 @@ from playwright.async_api import Locator, Page, expect
 
 from embedded.plan import Worker
 from harness.system import System
-from harness.videos import sample, slow_ffmpeg, upload
+from harness.videos import sample, upload
 from tests.page.console import Console, is_live
 from tests.page.test_accessibility import axe, check
 from tests.page.test_broken_uploads import begin_upload, reload
@@ -19,13 +18,6 @@ __all__ = ["axe"]  # imported as a fixture
 SECONDS = 80
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest.fixture(scope="module")
-def worker(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    slow = slow_ffmpeg(tmp_path_factory.mktemp("tools"))
-    with system.running_worker("video_worker", FFMPEG=slow) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

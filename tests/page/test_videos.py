@@ -1,28 +1,19 @@
 """The page's videos against a complete running system: uploaded, watched in two browsers, played, cancelled."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
 from embedded.plan import Worker
-from harness.system import System
-from harness.videos import sample, slow_ffmpeg
+from harness.videos import sample
 from tests.page.test_imports import SignIn, card, held, is_live, percent, sign_in
 
 __all__ = ["sign_in"]  # imported as a fixture
 SECONDS = 32
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest.fixture(scope="module")
-def worker(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    slow = slow_ffmpeg(tmp_path_factory.mktemp("tools"))
-    with system.running_worker("video_worker", FFMPEG=slow) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Tests of what becomes of a message: it is handled, moved to the dead letters, deleted or put back."""
+"""Tests that a message is handled, moved to the dead letters, deleted or put back."""
 
 import json
 from typing import Any
