@@ -13,6 +13,9 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 
+LAST_ATTEMPTS = 3
+"""How often a process that ends tries to give its slots back, while Redis does not answer."""
+
 # Take a slot. Uses the clock of Redis.
 # KEYS[1]: the slots (a sorted set: token → end of its lease).
 # ARGV[1]: how many slots there are. ARGV[2]: the length of the lease in seconds. ARGV[3]: the token.
@@ -45,6 +48,8 @@ class FleetSlots:
         self._take_script = redis.register_script(_TAKE)
         self._renew_script = redis.register_script(_RENEW)
         self._held: set[str] = set()
+        self._owed: set[str] = set()  # slots to give back as soon as Redis answers again
+        self._closed = False
         self._lock = threading.Lock()
         self._reachable = True
 
@@ -64,40 +69,63 @@ class FleetSlots:
         if not granted:
             return None
         with self._lock:
-            self._held.add(token)
+            closed = self._closed
+            if not closed:
+                self._held.add(token)
+        if closed:  # while Redis answered, so `give_all` did not know of this slot
+            self.give(token)
+            return None
         return token
 
     def give(self, token: str) -> None:
-        """Give a slot back. If Redis cannot be reached, the slot is free when its lease ends."""
+        """Give a slot back. If Redis cannot be reached, the next `renew` tries again."""
         with self._lock:
             self._held.discard(token)
-        try:
-            self._redis.zrem(self._key, token)
-        except RedisError as problem:
-            self._note_away(problem)
+            self._owed.add(token)
+        self._give_owed()
 
     def give_all(self) -> None:
-        """Give back all slots of this process. Call this after the thread that calls `renew` has ended."""
+        """Give back all slots of this process, and take none from now on.
+
+        Call this after the thread that calls `renew` has ended. If Redis cannot be reached, try a few times. A slot
+        that cannot be given back is free when its lease ends.
+        """
         with self._lock:
-            held = list(self._held)
-        for token in held:
-            self.give(token)
+            self._closed = True
+            self._owed |= self._held
+            self._held.clear()
+        for _ in range(LAST_ATTEMPTS):
+            if self._give_owed():
+                return
 
     def renew(self) -> None:
         """Renew the leases of all slots that this process holds. Call this well before the leases end."""
         with self._lock:
             held = sorted(self._held)
-        if not held:
-            return
         try:
-            self._renew_script([self._key], [self._seconds, *held])
-            with self._lock:
-                given_back = [token for token in held if token not in self._held]
-            if given_back:  # by another thread. The script may have run after `give`, and has then taken the slot again
-                self._redis.zrem(self._key, *given_back)
-            self._note_reachable()
+            if held:
+                self._renew_script([self._key], [self._seconds, *held])
+                self._note_reachable()
         except RedisError as problem:
             self._note_away(problem)
+        with self._lock:  # the script may have run after `give` in another thread, and has then taken the slot again
+            self._owed |= set(held) - self._held
+        self._give_owed()
+
+    def _give_owed(self) -> bool:
+        """Give back all slots that this process owes. Return whether none is left."""
+        with self._lock:
+            owed = list(self._owed)
+        if not owed:
+            return True
+        try:
+            self._redis.zrem(self._key, *owed)
+        except RedisError as problem:
+            self._note_away(problem)
+            return False
+        with self._lock:
+            self._owed.difference_update(owed)
+        return True
 
     def _note_away(self, problem: RedisError) -> None:
         if self._reachable:  # log each outage once

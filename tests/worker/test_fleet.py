@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from apps.worker.fleet import FleetSlots
+from apps.worker.fleet import LAST_ATTEMPTS, FleetSlots
 
 LONG = 600.0
 
@@ -92,6 +93,68 @@ def test_a_slot_that_is_given_back_while_the_leases_are_renewed_is_free(
     monkeypatch.setattr(slots, "_renew_script", give_it_back_and_renew)
     slots.renew()
     assert redis.zcard(key) == 0
+
+
+def test_a_slot_that_is_taken_while_the_process_ends_is_free(
+    redis: Redis, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = fleet(redis, key)
+    script = slots._take_script
+
+    def take_it_and_end(*arguments: Any) -> Any:
+        granted = script(*arguments)
+        slots.give_all()
+        return granted
+
+    monkeypatch.setattr(slots, "_take_script", take_it_and_end)
+    assert slots.take() is None
+    assert redis.zcard(key) == 0
+
+
+def away(redis: Redis, monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
+    """Let so many commands that give slots back fail, as if Redis answered too late."""
+    zrem, failures = redis.zrem, iter(range(answers))
+
+    def answer_late(*arguments: Any) -> Any:
+        if next(failures, None) is not None:
+            raise RedisTimeoutError("Timeout reading from socket")
+        return zrem(*arguments)
+
+    monkeypatch.setattr(redis, "zrem", answer_late)
+
+
+def test_a_slot_that_could_not_be_given_back_is_given_back_at_the_next_renewal(
+    redis: Redis, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = fleet(redis, key)
+    kept, given = slots.take(), slots.take()
+    assert kept
+    assert given
+    away(redis, monkeypatch, 1)
+    slots.give(given)
+    assert redis.zcard(key) == 2
+    slots.renew()
+    assert redis.zrange(key, 0, -1) == [kept.encode()]
+
+
+def test_a_process_that_ends_while_redis_answers_late_tries_again(
+    redis: Redis, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = fleet(redis, key)
+    assert slots.take()
+    away(redis, monkeypatch, LAST_ATTEMPTS - 1)
+    slots.give_all()
+    assert redis.zcard(key) == 0
+
+
+def test_a_process_that_ends_gives_up_when_redis_does_not_answer(
+    redis: Redis, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = fleet(redis, key)
+    assert slots.take()
+    away(redis, monkeypatch, LAST_ATTEMPTS)
+    slots.give_all()
+    assert redis.zcard(key) == 1
 
 
 def test_while_redis_is_away_work_continues() -> None:
