@@ -1,10 +1,11 @@
 """Runs the Chromium that tests drive."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, FileChooser, Page, async_playwright, expect
 
 from embedded.chromium import CHROMIUM
 
@@ -30,3 +31,15 @@ async def new_context(browser: Browser, **options: Any) -> BrowserContext:
     context = await browser.new_context(**options)
     context.set_default_timeout(PATIENCE_MS)
     return context
+
+
+async def next_file_chooser(page: Page) -> "asyncio.Future[FileChooser]":
+    """Return a future of the next file chooser that the page opens.
+
+    `page.expect_file_chooser` tells the browser to report file choosers, but does not wait until the browser does. If
+    the page opens one at once, the browser may cancel it instead. This function waits for the browser.
+    """
+    chooser: asyncio.Future[FileChooser] = asyncio.get_running_loop().create_future()
+    page.once("filechooser", lambda opened: chooser.set_result(opened))  # noqa: PLW0108 - Playwright cannot wrap a bound method
+    await page.evaluate("0")  # the browser answers this after the command to report file choosers
+    return chooser

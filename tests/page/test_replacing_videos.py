@@ -1,5 +1,6 @@
 """A video is replaced from its card with the keyboard alone, on a phone and on a wide screen, in both languages."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from embedded.plan import Worker
+from harness.browser import PATIENCE_MS, next_file_chooser
 from harness.system import System
 from harness.videos import sample, upload
 from tests.page.console import Console, is_live
@@ -96,9 +98,9 @@ async def test_a_video_is_replaced_by_keyboard_and_every_page_follows(
     await expect(page.locator("#video-replaces")).to_contain_text(lead)
     await expect(page.locator("#lecture")).to_be_hidden()
     await check(page, axe)
-    async with page.expect_file_chooser() as chosen:
-        await page.keyboard.press("Enter")
-    await (await chosen.value).set_files(lesson)
+    chooser = await next_file_chooser(page)
+    await page.keyboard.press("Enter")
+    await (await asyncio.wait_for(chooser, PATIENCE_MS / 1000)).set_files(lesson)
     await page.keyboard.press("Tab")
     await expect(page.locator("#video-send")).to_be_focused()
     await page.keyboard.press("Enter")
