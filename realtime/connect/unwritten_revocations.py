@@ -227,7 +227,7 @@ class UnwrittenMarks:
         return all(mark.written for mark in found)
 
     def _leave_note(self) -> None:
-        """Write to Redis the note that makes all processes read revocations from the database, too (`NOTE_SECONDS`)."""
+        """Write a note to Redis. For `NOTE_SECONDS` it makes all processes also read revocations from the database."""
         try:
             self._note([self._keys.unwritten()], [1, "EX", NOTE_SECONDS])
         except ResponseError as problem:

@@ -111,8 +111,8 @@ class Broadcast:
     ) -> list[Frame]:
         """Return the frames of the snapshot with which a connection or a new epoch begins.
 
-        If the mirror continues from the place `since`, the frames contain what changed after that place. Otherwise, and
-        if `since` is None, the frames contain everything that is watched. `named_records` has, by topic, the
+        If `since` is a place with the same topics, and the mirror continues from it, the frames contain what changed
+        after that place. In all other cases they contain everything that is watched. `named_records` has, by topic, the
         records of named topics, in case the mirror does not hold them. `max_bytes` limits the size of a frame.
         """
         place = Place(self._mirror.epoch, self._mirror.offset, topics.hash)

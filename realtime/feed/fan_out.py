@@ -18,7 +18,7 @@ Deliver = Callable[[Subscriber], int | None]
 
 
 class FanOut:
-    """The deliveries of one feed. Every subscriber receives them in the order in which they were queued."""
+    """The deliveries of one feed. Each subscriber receives its deliveries in the order in which they were queued."""
 
     def __init__(self, on_done: Callable[[], None] = lambda: None) -> None:
         """`on_done` is called each time the queue becomes empty."""

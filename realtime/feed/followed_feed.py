@@ -22,7 +22,7 @@ from realtime.records.scripts import Limits, Snapshot
 log = structlog.get_logger(__name__)
 
 MAX_BUFFERED = 10_000
-"""How many messages are kept while the feed is read. If more arrive, they are dropped, and the feed is read again."""
+"""How many messages are kept while the feed is read. Further messages are dropped, and the feed is read again."""
 RETRY_SECONDS = (0.05, 2.0)
 MAX_EPOCHS_SEEN = 100
 MAX_LATE_READS = 3
@@ -147,7 +147,7 @@ class FollowedFeed:
     async def catch_up_with(self, since: Place) -> None:
         """Read the feed if a client may be ahead of this mirror.
 
-        That is so if the client's offset is higher than the mirror's, or if the client's epoch is unknown.
+        That is so if the client has a higher offset in the mirror's epoch, or an epoch that this process does not know.
         """
         if self._may_be_behind(since):
             await self.read_again("client_ahead")

@@ -53,7 +53,7 @@ class Hub:
         self._flush_seconds = flush_seconds
         self._feeds: dict[int, FollowedFeed] = {}
         self._polled: dict[int, float] = {}
-        """By tenant, when a poll last named the figures, by the loop's clock."""
+        """For each tenant, the time of the last poll that named the figures (on the loop's clock)."""
         self._pulse = Pulse(reader.link, self._feeds.values)
         self._run_task: asyncio.Task[None] | None = None
         self._pulse_task: asyncio.Task[None] | None = None

@@ -137,7 +137,7 @@ class PubSubLink:
             delay = min(2 * delay, RECONNECT_SECONDS[1])
 
     def reconnect(self) -> None:
-        """Replace the connection, which looks healthy but delivers nothing."""
+        """End the present connection, even if it looks healthy. `run` then opens a new one."""
         if self._holding is not None and not self._holding.done():
             self._given_up = True
             self._holding.cancel()

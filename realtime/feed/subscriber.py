@@ -111,7 +111,7 @@ class Subscriber:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more may be sent: the peer is gone, or the last frame was queued."""
+        """Whether no further frame may be queued: the peer is gone, or the last frame was queued."""
         return self._closed or self._finished
 
     def finish(self, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py migrate_progress_keys`: moves progress from old keys, which name no tenant, to the tenant's keys."""
+"""`manage.py migrate_progress_keys`: moves progress from old keys, which name no tenant, to keys that name one."""
 
 from argparse import ArgumentParser
 from collections import Counter
