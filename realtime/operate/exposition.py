@@ -163,7 +163,7 @@ class Exposed(Collector):
 
 
 def _counter(name: str, documentation: str, label: str, values: Mapping[str, int], known: Iterable[str] = ()) -> Metric:
-    """Return a counter. A known label without a count is 0, so that an alert sees its first increase."""
+    """Return a counter. A label value in `known` that has no count is 0, so that an alert sees its first increase."""
     family = CounterMetricFamily(name, documentation, labels=[label])
     for key, number in sorted({**dict.fromkeys(known, 0), **values}.items()):
         family.add_metric([key], number)

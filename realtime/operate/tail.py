@@ -1,4 +1,4 @@
-"""Prints a feed in a terminal: its present records, then each new one. It is a hub with one subscriber that prints."""
+"""Prints a feed in a terminal: its present records, then each new one. `tail` runs a hub with one printing subscriber."""
 
 import asyncio
 import math

@@ -59,7 +59,7 @@ class Outcome:
 
 
 def _concerns_the_server(problem: Exception) -> bool:
-    """Return whether the cause of this error is the server, and not the row."""
+    """Return whether a server, such as Redis or the database, caused this error, and not the row."""
     if isinstance(problem, ResponseError):
         return isinstance(problem, NoScriptError) or refusal(problem) is not None
     return isinstance(problem, NotNowError | RedisError | OSError | OperationalError | InterfaceError)

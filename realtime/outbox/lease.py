@@ -1,7 +1,7 @@
 """A lease in the database. It decides which relay fills Redis and sweeps, because only one relay may do so at a time.
 
-The database's clock decides when the lease ends. A lease is not a lock: a holder that freezes loses the lease, and its
-next `keep` raises LeaseLostError.
+The database's clock decides when the lease ends. A lease is not a lock: if the holder freezes, another relay can take
+the lease when it ends. Then the old holder's next `keep` raises LeaseLostError.
 """
 
 import secrets

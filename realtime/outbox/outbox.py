@@ -166,9 +166,10 @@ class Waiting:
 
 
 def waiting() -> Waiting:
-    """Return how old the oldest unsent row is, by the database's clock, and how many rows were set aside.
+    """Return the age of the oldest row that is neither sent nor set aside, and the number of rows set aside.
 
-    On PostgreSQL each of the two queries takes at most a second. Raise DatabaseError if the database fails.
+    The age is by the database's clock. On PostgreSQL each of the two queries takes at most a second. Raise DatabaseError
+    if the database fails.
     """
     with transaction.atomic():
         bound_statements()

@@ -171,10 +171,10 @@ def restore_marks(
     between: Callable[[], object] = lambda: None,
     rows: QuerySet[OutboxEntry] | None = None,
 ) -> int:
-    """Write the marks of all valid revocations to a Redis that lost them. Return how many were written.
+    """Write the marks of `rows` to a Redis that lost them. Return how many were written.
 
-    With `rows`, write only the marks of these rows. `between` is called after each page of rows. Nothing is announced:
-    the revoked connections have ended already, or will end at the next probe. Raise RedisError if Redis fails.
+    The default for `rows` is `still_valid()`. `between` is called after each page of rows. Nothing is announced: the
+    revoked connections have ended already, or will end at the next probe. Raise RedisError if Redis fails.
     """
     revocations, restored = Revocations(redis, key_prefix=key_prefix), 0
     for page in in_pages(still_valid() if rows is None else rows):

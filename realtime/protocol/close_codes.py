@@ -60,7 +60,7 @@ HTTP_ERRORS = {
     429: "too_many_connections",
     503: "unavailable",
 }
-"""The `code` in the JSON body of a refusal, by its HTTP status."""
+"""The `code` in the JSON body of a refusal, for each HTTP status."""
 
 
 class RefusedError(RealtimeError):

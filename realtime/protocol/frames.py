@@ -93,7 +93,7 @@ def _event(kind: str, body: bytes, place: Place | None) -> bytes:
     name = b"event: %s\n" % kind.encode()
     if place is not None:
         name += b"id: %s\n" % str(place).encode()
-    # JSON of other programs can have line breaks between its tokens, but not inside a token.
+    # JSON that this engine did not write can have line breaks between its tokens, but not inside a token.
     data = body.translate(_ONE_LINE) if b"\n" in body or b"\r" in body else body
     return name + b"data: " + data + b"\n\n"
 

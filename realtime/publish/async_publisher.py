@@ -155,7 +155,7 @@ class AsyncPublisher:
         return min(left, self._commands.limits.lease_seconds)  # see `Publisher.leases_seconds_left`
 
     async def close(self) -> None:
-        """Send the waiting progress, which takes at most 0.1 s, and close the connections."""
+        """Try to send the waiting progress, for at most `Pace.patience_seconds`. Then close the connections."""
         await self._progress.close()
         await self._redis.aclose()
 

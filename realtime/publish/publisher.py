@@ -251,7 +251,7 @@ class Publisher:
         return bool(self._note([self._commands.relay()], [run_id, "XX"]))
 
     def close(self) -> None:
-        """Send the waiting progress, which takes at most 0.1 s, and close the connections."""
+        """Try to send the waiting progress, for at most `Pace.patience_seconds`. Then close the connections."""
         self._progress.close()
         self._redis.close()
 
