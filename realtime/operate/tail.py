@@ -1,4 +1,4 @@
-"""Prints a feed in a terminal: its present records, then each new one. `tail` runs a hub with one printing subscriber."""
+"""Prints a feed in a terminal: its present records, then each new one. `tail` runs a hub with a single subscriber."""
 
 import asyncio
 import math

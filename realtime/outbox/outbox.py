@@ -168,8 +168,8 @@ class Waiting:
 def waiting() -> Waiting:
     """Return the age of the oldest row that is neither sent nor set aside, and the number of rows set aside.
 
-    The age is by the database's clock. On PostgreSQL each of the two queries takes at most a second. Raise DatabaseError
-    if the database fails.
+    The age is by the database's clock. On PostgreSQL each of the two queries takes at most a second. Raise
+    DatabaseError if the database fails.
     """
     with transaction.atomic():
         bound_statements()
