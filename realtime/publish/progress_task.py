@@ -54,9 +54,9 @@ class ProgressTask:
         self._pacer.discard_superseded(tenant_id, draft)
 
     async def close(self) -> None:
-        """Send the waiting updates, and end the task. Wait at most `patience_seconds`.
+        """Let the task send the waiting updates and end. The object may be used again afterwards.
 
-        The object may be used again afterwards.
+        If the task has not ended after `Pace.patience_seconds`, cancel it. Updates that it has not sent are dropped.
         """
         self._pacer.flush()
         task, self._task = self._task, None

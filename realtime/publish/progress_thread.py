@@ -65,9 +65,9 @@ class ProgressThread:
             self._pacer.discard_superseded(tenant_id, draft)
 
     def close(self) -> None:
-        """Send the waiting updates, and end the thread. Wait at most `patience_seconds`.
+        """Let the thread send the waiting updates and end. The object may be used again afterwards.
 
-        The object may be used again afterwards.
+        Wait at most `Pace.patience_seconds` for the end of the thread. A thread that takes longer goes on by itself.
         """
         with self._changed:
             self._pacer.flush()

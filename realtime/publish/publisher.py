@@ -134,8 +134,8 @@ class Publisher:
     ) -> list[Published | ResponseError]:
         """Publish (tenant, record) pairs. Return for each record Redis' answer, or the error that the record caused.
 
-        With `at_the_limit`, a Redis at its memory limit stores unfinished records, too. Use this only for a Redis that
-        lost data, and for the few records of figures. Raise RedisError if Redis cannot be reached.
+        With `at_the_limit`, a Redis at its memory limit also stores records that are not terminal. Use this only for a
+        Redis that lost data, and for the few records of figures. Raise RedisError if Redis cannot be reached.
         """
         answers: list[Published | ResponseError] = []
         for batch in batched(records):

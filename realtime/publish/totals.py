@@ -89,8 +89,8 @@ def connections_of(reports: Iterable[Report]) -> dict[int, Counter[str]]:
 def forecast(memory: Sequence[tuple[float, int]], limit: int) -> dict[str, float | None] | None:
     """Return how fast the memory of Redis grows, in bytes an hour, and after how many seconds it reaches its limit.
 
-    Both are computed from the straight line that fits the entries best. The seconds are None if the memory does not
-    grow, has no limit, or would reach it only after more than a year. Return None if there are too few entries.
+    The straight line that fits the entries best gives the growth. The seconds are None if the memory does not grow, has
+    no limit, or would reach it only after more than a year. Return None if there are too few entries.
     """
     if len(memory) < FORECAST_ENTRIES:
         return None

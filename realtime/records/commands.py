@@ -14,7 +14,8 @@ from realtime.records.trial_write import try_write
 class PublishScripts:
     """Two variants of `publish.lua`. A Redis at its memory limit refuses the first, but executes the second.
 
-    Terminal records and repairs use the second, so that at the limit only records of unfinished work are refused.
+    `script_for` chooses the second for terminal records only. With `at_the_limit`, `Publisher.publish_each` uses the
+    second for all records.
     """
 
     def __init__(self, redis: Any) -> None:

@@ -93,7 +93,7 @@ class Keys:
         return f"{self.prefix}realtime:revocations"
 
     def writable(self) -> str:
-        """Return the key that is written each second to find out whether Redis accepts writes."""
+        """Return the key that is written to find out whether Redis accepts writes (see `trial_write.py`)."""
         return f"{self.prefix}realtime:writable"
 
     def unwritten(self) -> str:

@@ -1,8 +1,8 @@
 """Writes and reads the text of records.
 
-The publisher writes the text once, and the browser receives the same bytes. A record begins with a fixed header,
-`{"offset":N,"topic":"…","attempt":N,"status":"…",`, so that neither Lua nor the hub has to decode JSON to compare
-records.
+The publisher encodes a record as JSON. The offset and the progress are added to this text without decoding it. A record
+begins with a fixed header, `{"offset":N,"topic":"…","attempt":N,"status":"…",`, so that neither Lua nor the hub has to
+decode JSON to compare records.
 """
 
 import re

@@ -1,8 +1,8 @@
 """The leases of workers. A job whose worker no longer renews its lease is marked as stalled.
 
-A worker's lease lasts 30 s from its last heartbeat, and the sweeper checks the leases every 5 s. So a browser shows
-"stalled" at most 36 s after a worker was killed. The queue delivers the job's message again 40 s after the last
-heartbeat.
+A worker's lease lasts 30 s from its last heartbeat, and the sweeper checks the leases every 5 to 6 s, because the
+relay pauses between its rounds. So a browser shows "stalled" at most 36 s after a worker was killed. The queue delivers
+the job's message again 40 s after the last heartbeat.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,8 @@
 """Reads and moves progress that old workers write. Their version had no tenants. Such workers may still run.
 
-An old key names no tenant. So it is read only if the tenant's own `:status` key, or the project's database, proves that
-the topic belongs to the tenant. Otherwise tenant B could ask for the id of tenant A's video and receive A's progress.
+An old key names no tenant. So it is read for a tenant only if the tenant's own `:status` key, or the project's
+database, proves that the topic belongs to this tenant. Otherwise tenant B could ask for the id of tenant A's video and
+receive A's progress.
 """
 
 from collections import Counter
@@ -35,7 +36,7 @@ class Moved(StrEnum):
     COPIED = "copied"
     """Its progress was copied to the tenant's own key. `move_all` then removes the old key."""
     NOT_NEEDED = "not needed"
-    """The topic has ended, has newer progress, or is at a later attempt. The old key was removed."""
+    """The topic has ended, has progress in the tenant's own key, or is past attempt 1. The old key was removed."""
     CHANGED = "changed"
     """A newer record of the topic was published during the run. The old key stays for the next run."""
     UNUSABLE = "unusable"
