@@ -57,7 +57,7 @@ class ClientProcess:
         self._tasks = [asyncio.create_task(self._read_output()), asyncio.create_task(self._read_errors())]
 
     async def stop(self) -> None:
-        """End the client and all processes that it has started. Close its input first."""
+        """Close the client's input, then end the client and all processes that it has started."""
         process = self._process
         if process is None:
             return
@@ -102,7 +102,7 @@ class ClientProcess:
     def _take(self, line: bytes) -> str:
         """Store the record or state that the client wrote as this line. Return a description of it for the timeline.
 
-        If the line is neither, set `fault`, and return the beginning of the line.
+        If the line is neither, set `fault` (unless it is set already), and describe the line by its beginning.
         """
         try:
             said = json.loads(line)

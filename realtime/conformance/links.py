@@ -61,7 +61,7 @@ class Link:
         return self.ended_at is not None
 
     async def send(self, kind: str, **fields: Any) -> None:
-        """Send a frame. If the client is gone already, nothing happens."""
+        """Send a frame. Raises no error if the client is gone already."""
         self.place = fields.get("place", self.place)
         self.heard_at = time.monotonic()
         self.noted(f"server sends {kind}" + (f", place {fields['place']}" if "place" in fields else ""))
@@ -105,7 +105,7 @@ class Link:
     async def close(self, code: int, *, closing: dict[str, Any] | None = None, close_code: int | None = None) -> None:
         """End the link with a code.
 
-        Unless `closing` is None, first send a frame of the type `closing`. The argument has its additional fields.
+        Unless the argument `closing` is None, first send a `closing` frame with these additional fields.
         `close_code` is the code of the WebSocket itself, if it differs from `code`.
         """
         if closing is not None:

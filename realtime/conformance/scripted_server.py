@@ -40,7 +40,7 @@ class Poll:
 
 
 class ScriptedServer:
-    """The server of one conformance session, which sets what it answers and refuses, and uses the links it collects."""
+    """The server of one conformance session. The session sets the server's answers and refusals, and uses its links."""
 
     def __init__(self, noted: Callable[[str], None]) -> None:
         self._noted = noted

@@ -249,7 +249,7 @@ async def records(judged: Judged) -> None:
 
 @dataclass(frozen=True)
 class ServerCheck:
-    """A check of a server. If `publishes` is true, the user must give a command that changes a record."""
+    """A check of a server. If `publishes` is true, it only runs if the user gives a command that changes a record."""
 
     name: str
     title: str

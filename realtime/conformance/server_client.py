@@ -161,7 +161,7 @@ class CheckedSocket:
         return welcome, parts
 
     async def send(self, frame: object) -> None:
-        """Send a frame, or a text as it is. If the connection has ended, nothing happens."""
+        """Send a frame, or a text as it is. Raises no error if the connection has ended."""
         text = frame if isinstance(frame, str) else json.dumps(frame)
         self._judged.note(f"sends {text:.200}")
         with suppress(ConnectionClosed):

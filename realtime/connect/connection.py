@@ -57,7 +57,7 @@ class Carrier(Transport, Protocol):
 
 
 class Connection:
-    """A connection. Its ticket sets its user, what it may watch, and when it ends. `refresh` replaces the ticket."""
+    """A connection. Its ticket sets the user, the allowed topics and the lifetime. `refresh` replaces the ticket."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 Every 15 seconds, `Health` compares the epochs and offsets of the mirrors with Redis. In the same round trip it reads
 the revocation marks (`realtime.connect.revocation`) of all tenants. Every second it checks whether Redis accepts
-writes. While Redis refuses writes, the marks that Redis does not have are read from the database
+writes. While Redis refuses even marks, the marks that Redis does not have are read from the database
 (`realtime.connect.unwritten_revocations`).
 
 A process trusts its copy of the marks while the link that delivers revocations shows every second that it is alive.

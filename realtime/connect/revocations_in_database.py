@@ -14,9 +14,9 @@ log = structlog.get_logger(__name__)
 FRESH_SECONDS = 1.0
 """For this long after a read, the marks are not read again."""
 READ_SECONDS = 3.0
-"""How long one read may take."""
+"""How long each caller waits for a read. The read itself may take longer."""
 OVERLAP_SECONDS = 60.0
-"""Each read overlaps with the one before by this much, because the clocks of processes differ."""
+"""Each read also covers this many seconds before the previous read, because the clocks of processes differ."""
 UNKNOWN = "It cannot be checked at the moment whether this session was revoked."
 
 

@@ -1,6 +1,6 @@
 """Keeps the revocation marks that may be missing in Redis, and checks whether Redis accepts writes.
 
-A mark is valid once it is committed in the database. While Redis refuses writes, marks are sent to all processes by
+A mark is valid once it is committed in the database. While Redis refuses marks, they are sent to all processes by
 a plain `PUBLISH`, which Redis still accepts. In this time, each process also reads from the database, once a second,
 the marks that are not in Redis yet. While Redis does not answer, `realtime.connect.link_health` reads the
 database once a second for all code in the event loop. If the database cannot be read either, no ticket or token is
@@ -43,8 +43,8 @@ Redis does not have.
 class CommittedMark:
     """A revocation in the outbox.
 
-    `at` is the time from which it applies, or None while the row has no time yet. `written` says whether Redis has the
-    mark.
+    `at` is the time of the revocation, in Unix milliseconds, or None while the row has no time yet. `written` says
+    whether Redis has the mark.
     """
 
     id: int
@@ -86,7 +86,7 @@ class UnwrittenMarks:
 
     @property
     def unreadable(self) -> str:
-        """Why revocations may be missing (Redis refuses marks, and the database cannot be read), or "" if none is."""
+        """Why revocations may be missing (Redis refuses marks, and the database cannot be read). Otherwise ""."""
         stale = time.monotonic() - self._looked_at > STALE_SECONDS  # the database may hang
         if self.refuses_marks and (self._unreadable or stale):
             reason = "Revocations cannot be checked: the database cannot be read, and Redis refuses writes"
@@ -113,9 +113,10 @@ class UnwrittenMarks:
     def look(self, *, in_background: bool = False) -> None:
         """Check, at most once a second, whether Redis accepts writes.
 
-        If another thread is checking, use the last result. If Redis refuses marks, or has just begun to answer again,
-        also read the marks in the database. With `in_background`, also read them while Redis holds the note about a
-        recent fault (`NOTE_SECONDS`). Requests do not pass this argument, because they should not wait for such a read.
+        If another thread is checking, use the last result. Only if that is older than `STALE_SECONDS`, wait up to a
+        second for the thread. If Redis refuses marks, or has just begun to answer again, also read the marks in the
+        database. With `in_background`, also read them while Redis holds the note about a recent fault (`NOTE_SECONDS`).
+        Requests do not pass this argument, because they should not wait for such a read.
 
         Raise RedisError if Redis cannot be reached. Raise MarksUnreadableError if Redis refuses marks and the database
         cannot be read, or if the last check is older than `STALE_SECONDS`.
@@ -152,7 +153,7 @@ class UnwrittenMarks:
         if recovered:
             self._leave_note()
         # Read the database if it may have marks that Redis or this process lacks: while Redis refuses marks, when Redis
-        # answers again, and, without making a request wait for it, after a fault that this or another process noticed.
+        # answers again, and (only in the background, so that no request waits) after a fault that any process noticed.
         if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):
             self._read(everything=self.refuses_marks and started - self._all_read_at > KEPT_SECONDS / 10)
             self._unanswered = returned and self._unreadable  # if the read failed, the next call reads again
@@ -199,7 +200,7 @@ class UnwrittenMarks:
             self._leave_note()
 
     def read_committed(self, seconds: float) -> None:
-        """Read from the database the marks that are still to be written, and those written in the last `seconds`.
+        """Keep in memory the marks in the database that Redis lacks, or that it has received in the last `seconds`.
 
         Redis is not used. Raise MarksUnreadableError if the database cannot be read, or if there is none.
         """
@@ -212,7 +213,7 @@ class UnwrittenMarks:
             raise MarksUnreadableError(f"{reason} ({str(problem).strip()}).") from problem
 
     def _keep(self, committed: Committed, seconds: float) -> bool:
-        """Keep in memory the marks that `committed` returns for `seconds`. Return whether Redis has all of them.
+        """Keep in memory the marks that `committed(seconds)` returns. Return whether Redis has all of them.
 
         Raise the errors of the database driver.
         """
