@@ -43,8 +43,8 @@ class Source(Protocol):
 
     A source may also have an attribute `kinds`: the kinds of topics (`job` of `job:9`) that have a row while they are
     unfinished. A topic of these kinds that is shown as unfinished but has no row is ended as CANCELLED within about
-    10 minutes. A topic of another kind, and each topic of a source without `kinds`, is ended as CANCELLED after a week
-    without a new record.
+    10 minutes. A topic of another kind, and each topic of a source without `kinds`, is ended as CANCELLED if it has no
+    row and got no new record for a week.
     """
 
     def tenants(self) -> list[int]:

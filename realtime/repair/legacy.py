@@ -57,7 +57,7 @@ class Owned:
 
 
 class OldKeys:
-    """Reads records as a `Publisher` does, but with the progress that old workers write."""
+    """Reads the progress that old workers write to old keys, and copies it to the tenants' own keys."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = "", limits: Limits | None = None) -> None:
         self._redis = redis
@@ -159,8 +159,9 @@ def read_old_progress(value: bytes | Mapping[bytes, bytes] | None) -> Progress |
     """Read progress in the old format: a JSON object, or a hash with the same fields.
 
     Only the field `percent` is required. The other fields are the step's name (`step_name` or `step`), `step_index`,
-    `step_total`, `step_percent` and `remaining_seconds`. All fields may also be inside `extra`. Unusable values are
-    left out. Return None if there is no usable `percent`.
+    `step_total`, `step_percent` and `remaining_seconds`. All fields may also be inside `extra`. Unusable values count
+    as missing. Without a name there is no step. The default of a step's index and total is 1, and that of its percent
+    is 0. Return None if there is no usable `percent`.
     """
     fields = _fields(value)
     percent = _number(fields.get("percent"))

@@ -2,7 +2,7 @@
 
 An unfinished topic that its feed does not show is published, and so is a topic whose state in the database is newer
 than in Redis. Other lost topics, which have ended or were evicted, are restored without publishing. A repair may be
-repeated at any time: a topic that Redis already holds gets no new offset.
+repeated at any time: a topic whose state its feed already has gets no new offset.
 """
 
 import time
@@ -125,7 +125,10 @@ class Rebuild:
         self._dry = dry
 
     def everything(self, tenant_ids: Sequence[int]) -> Rebuilt:
-        """Repair feeds that lost something: compare all topics of the index, and publish unfinished topics."""
+        """Repair feeds that lost something.
+
+        Compare all topics of their indexes with the database. Publish the unfinished topics that the feeds do not show.
+        """
         done = self.maintain(tenant_ids, compare="all")
         done.published += self.unfinished(tenant_ids)
         return done

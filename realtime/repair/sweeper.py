@@ -30,7 +30,8 @@ MAINTAIN_SECONDS = 60.0
 COMPARE_SECONDS = 300.0
 """How often `end_missing` compares all unfinished topics with the database."""
 SILENT_SECONDS = 7 * 86_400
-"""An unfinished topic that is not in the database is ended if no record of it was published for this long."""
+"""An unfinished topic whose kind is not in `Source.kinds` is ended if it has no row in the database and got no new
+record for this long."""
 NO_CLOCK = 1_500_000_000
 """In Unix seconds. A record with an earlier time never counts as silent: the clock of its machine was not set."""
 SEARCH_SECONDS = 3600.0
@@ -75,10 +76,10 @@ class Sweeper:
         return self._limits.lease_seconds / SWEEPS_A_LEASE
 
     def sweep_if_due(self, between: Callable[[], object] = lambda: None) -> None:
-        """Sweep if the last sweep is long enough ago. Raise RedisError if Redis fails, and any error of the source.
+        """Sweep if the last sweep is long enough ago.
 
-        After an error the next sweep is due at its usual time. `between` is called before each batch of tenants; its
-        exceptions end the sweep.
+        Raise RedisError if Redis fails, and any error of `Source.tenants`. After an error the next sweep is due at its
+        usual time. `between` is called before each batch of tenants; its exceptions end the sweep.
         """
         now = time.monotonic()
         if now - self._swept_at < self.sweep_seconds:
@@ -114,8 +115,8 @@ class Sweeper:
         """Publish CANCELLED for unfinished topics that nothing else will ever end. Return their number.
 
         A topic whose kind is in `Source.kinds` has a row in the database while it is unfinished. So it is ended if it
-        had no row at two successive comparisons. A topic of any other kind is ended after `SILENT_SECONDS` without a
-        new record.
+        had no row at two successive comparisons. A topic of any other kind is ended if it has no row and got no
+        new record for `SILENT_SECONDS`.
         """
         done = Rebuilt()
         run_in_batches(

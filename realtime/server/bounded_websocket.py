@@ -40,7 +40,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     _pings: TokenBucket | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Parse data in bounded parts. The first call gets the whole head of the handshake.
+        """Parse data in parts of `READ_BYTES`, but the head of the handshake, which the first call gets, as a whole.
 
         If the library websockets refuses this head, send the library's answer and close the connection. uvicorn itself
         would do neither.

@@ -5,7 +5,8 @@ is not a trusted proxy's is the client's. Addresses to the left of the client's 
 may have sent them.
 
 If a chain of proxies left several values of `X-Forwarded-Proto`, the rightmost one counts, because the nearest proxy
-wrote it. `X-Forwarded-Host`, `X-Forwarded-Port` and `Forwarded` are not read: the proxy must pass on `Host` unchanged.
+wrote it. This module does not read `X-Forwarded-Host`, `X-Forwarded-Port` and `Forwarded`: the proxy must pass on
+`Host` unchanged.
 """
 
 from collections.abc import Awaitable, Callable

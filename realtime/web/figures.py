@@ -41,7 +41,7 @@ class Figures:
     async def run(self) -> None:
         """Report every few seconds until cancelled.
 
-        Report early if a client begins to watch figures that no client of this process watched before.
+        Report early if a client watches figures that no client of this process watched at the last report.
         """
         loop = asyncio.get_running_loop()
         due, before = loop.time(), [0]

@@ -1,4 +1,4 @@
-"""Checks a new connection's Origin, ticket, topics and place before anything is sent."""
+"""Reads the ticket, the topics and the place of a request, and checks the ticket and the topics."""
 
 import re
 from collections.abc import Mapping

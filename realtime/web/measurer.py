@@ -49,7 +49,7 @@ class Measurer:
         self._redis, self._process = redis, process
         self._keys = Keys(conf.key_prefix())
         self._attempt = 0
-        """The attempt of the figures: the time at which this process became the measurer, in whole Unix seconds.
+        """The attempt of the figures. It begins as the time at which this process became the measurer (Unix seconds).
 
         So the figures of a later measurer outrank those of an earlier one. 0 while another process is the measurer.
         """
@@ -203,7 +203,7 @@ def _system_figures(
 def _weight(tenant: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the sort key of a tenant: its stalled jobs, connections, unfinished jobs, and records a second.
 
-    Of idle tenants the oldest come first, as `ask_slowly` chooses them.
+    The order is descending. So of idle tenants the oldest come first, as `ask_slowly` chooses them.
     """
     busy = tenant.get("running", 0) + tenant.get("waiting", 0)
     return tenant.get("stalled", 0), sum(tenant["connections"].values()), busy, tenant["records"], -tenant["id"]
@@ -226,8 +226,8 @@ def _process(report: Report) -> dict[str, Any]:
 def ask_slowly(watched: list[int]) -> dict[str, Any]:
     """Ask the database, Redis' INFO and the project's own figures, and return the answers. Leave out what fails.
 
-    `watched` are the tenants whose figures are watched or will be listed. If it has `SYSTEM_TENANT`, also ask for idle
-    tenants that will be listed because there are few others.
+    `watched` are the tenants to ask about. If `SYSTEM_TENANT` is one of them, also ask about the oldest of the other
+    tenants, up to `MOST_TENANTS` in all.
     """
     answers: dict[str, Any] = {}
 

@@ -67,10 +67,10 @@ def _refusal(status: int, problem: RefusedError) -> HttpResponse:
 
 
 async def _read_handshake(request: HttpRequest) -> Handshake:
-    """Read the ticket of a request, or its access token if there is no valid ticket.
+    """Return the handshake of a request. Read its access token if it has no valid ticket.
 
-    An access token gives the rights of a ticket that would be issued for it. Raise RefusedError if neither is valid, or
-    if the topics are not valid or not allowed.
+    An access token gives the rights of a ticket that would be issued for it. Raise RefusedError if neither is valid, if
+    the topics are not valid or not allowed, or if Redis fails while the access token is checked.
     """
     scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
     try:
