@@ -128,7 +128,10 @@ def queue_of(job_type: str) -> str:
 
 
 def release_on_commit(queue: str) -> None:
-    """When the current transaction commits, send the jobs whose turn it is. Call it where a job begins or ends."""
+    """When the current transaction commits, send the jobs whose turn it is.
+
+    Call this function in each transaction that makes a job PENDING or ends a job.
+    """
     run_after_commit(_release_after_commit, queue)
 
 
@@ -170,20 +173,20 @@ def sent_before(queue: str, age: timedelta, *, after: int, most: int) -> list[Se
 def send_again(queue: str, job: SentJob) -> bool:
     """Send the message of a job again, because it may have been lost.
 
-    Return False if the job has ended, or if another process has just done so. Two messages for one job are harmless,
-    because only one worker can claim the job.
+    Return False if the job has ended, or if another process has sent the message again since `job` was read. Two
+    messages for one job are harmless, because only one worker can claim the job.
     """
     with transaction.atomic():
         return _LANES[queue].send_again(job)
 
 
 def load_of(queue: str) -> repositories_turns.Load:
-    """Return how many jobs of the queue are waiting and running now."""
+    """Return the load of the queue: how many of its jobs are PENDING, and how many PROCESSING."""
     return _LANES[queue].load()
 
 
 def loads_of(queue: str) -> dict[int, repositories_turns.Load]:
-    """Return how many jobs of the queue are waiting and running in each academy that has any."""
+    """Return the load of each tenant that has unfinished jobs in the queue, keyed by the id of the tenant."""
     return _LANES[queue].loads()
 
 

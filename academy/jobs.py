@@ -124,7 +124,7 @@ def retry(tenant_id: int, job_id: UUID) -> bool:
 
 
 def retry_can_help(job: Any) -> bool:
-    """Return whether `retry` of this row is allowed, and another attempt might end differently."""
+    """Return whether `retry` is allowed for this job, and might end differently than before."""
     hopeful = job.status == JobStatus.CANCELLED or (job.error or {}).get("code") in HOPEFUL
     return hopeful and _refusal_to_retry(job) is None
 

@@ -67,8 +67,9 @@ class Sweep:
 def sweep_leftovers(*, only: int | None = None, dry_run: bool = False, even_most: bool = False) -> list[str]:
     """Delete the files that nobody needs, and return their names. Stop after `SWEEP_SECONDS`.
 
-    Sweeps all academies, or only the academy with the id `only`. With `dry_run`, returns the names and deletes nothing.
-    `even_most` is described in `Sweep`.
+    Sweeps all academies, or only the academy with the id `only`. Also aborts unfinished multipart
+    uploads older than `GRACE`, always for all academies. With `dry_run`, only returns the names, and deletes and aborts
+    nothing. `even_most` is described in `Sweep`.
     """
     sweep = Sweep(dry_run, even_most, until=time.monotonic() + SWEEP_SECONDS)
     tenants = [only] if only is not None else repositories_core.all_tenant_ids()

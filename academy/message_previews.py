@@ -48,8 +48,8 @@ class Preview:
 
     `messages` counts the students with a phone number, and `without_number` the students without one. `numbers` counts
     the different phone numbers. `longest` is the message with the most bytes. `prices` has the price of a message of
-    each class, or None if it is not known. `cost` is the price of all messages that are not too long, or None if there
-    are none or the price of one of them is not known.
+    each class, or None if it is not known. `cost` is the price of all messages that are not too long. It is None if
+    there is no such message, or if the price of one is not known.
     """
 
     recipients: int

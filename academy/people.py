@@ -111,7 +111,7 @@ def reopen(tenant_id: int, actor_id: int, user_id: int) -> bool:
 
 
 def issue_code(tenant_id: int, actor_id: int, user_id: int, *, code_hash: str, seconds: int) -> datetime:
-    """Store the hash of a new one-time code for an account, in place of an earlier code. Return when the code expires.
+    """Store the hash of a new one-time code for an account, in place of an earlier code. Return its time of expiry.
 
     Raises PersonError if the rules forbid this, and PersonMissingError if there is no such account.
     """

@@ -12,7 +12,8 @@ KEPT = timedelta(days=1)
 """How long an expired session is kept. All its tokens and tickets expire within this time, so the audit log can always
 name the user of a refused token."""
 BATCH, BATCHES = 1000, 100
-"""How many rows one transaction deletes, and how many transactions one call makes. The next call deletes the rest."""
+"""How many rows one transaction deletes at most, and how many transactions one sweep makes at most for each function in
+`PURGES`. The next sweep deletes the rest."""
 
 PURGES: tuple[Callable[[datetime, int], int], ...] = (purge_sessions, purge_operator_sessions, purge_codes)
 

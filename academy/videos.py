@@ -53,8 +53,8 @@ def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
     """Record that the file of an announced video has arrived, with `size` bytes.
 
     The encoding may begin. From now on, the file counts towards the quota of bytes even after its upload address
-    expires. Return False if there is no such video. Raises JobStateError if its file has arrived before or its upload
-    was cancelled, and QuotaError if a quota is exceeded.
+    expires. Return False if there is no such video. Raises JobStateError if its file has already arrived or if its
+    upload was cancelled, and QuotaError if a quota is exceeded.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -134,7 +134,7 @@ def cancel(tenant_id: int, video_id: int) -> bool:
 
 
 def delete(tenant_id: int, video_id: int) -> list[int]:
-    """Delete a video in any state, with the video that is to replace it. Return their ids: none if there is no video.
+    """Delete a video in any state, with the video that is to replace it. Return their ids, or [] if there is no video.
 
     Nobody sees the video any more, and a sweep deletes its files. Its bytes no longer count towards the quota,
     except those of an announced video: they count until its upload address expires, because until then the storage
@@ -215,7 +215,8 @@ def _check_replaceable(video: VideoRow, replacement: VideoRow | None) -> None:
 def _check_own_place(video: VideoRow) -> None:
     """Raise JobStateError if this video is still to replace another one: it gets that one's title and place later.
 
-    If the other one is gone, this video replaces nothing. An announced video that was cancelled is deleted by a sweep.
+    The other one may be gone, because a sweep deletes an announced video that was cancelled. This video then replaces
+    nothing.
     """
     if video.replaces_id is None or video.status == VideoStatus.READY:
         return

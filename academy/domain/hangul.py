@@ -29,7 +29,9 @@ _CONJOINING = {0x1100 + place: letter for place, letter in enumerate(_INITIALS)}
 
 
 def search_pattern(word: str) -> str | None:
-    """Return a case-sensitive regular expression that finds texts with this word, or None if the word has no Hangul.
+    """Return a case-sensitive regular expression that finds texts with this word.
+
+    Return None if the word has no Hangul consonant and no Hangul syllable.
 
     A consonant finds every syllable that begins with it. The last syllable may be incomplete: `기` finds `김`, and
     `김밋` finds `김미소`, because an input method shows the next syllable's first consonant as a final one.

@@ -42,7 +42,7 @@ class JobFailedError(Exception):
 
 
 class JobStateError(Exception):
-    """The state of the job does not allow the request, such as to cancel it. The message says why."""
+    """The state of the job does not allow what was requested, such as a cancellation. The message says why."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -71,7 +71,7 @@ class Claimed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A claimed job of the table `aijob`, which this process runs. Implements `Claimed`."""
+    """A job of the table `aijob` that this process has claimed. Implements `Claimed`."""
 
     tenant_id: int
     job_id: UUID

@@ -21,7 +21,7 @@ SERVICE_WORDS = (
     *("password", "passw0rd", "passwd", "qwerty", "iloveyou", "letmein", "korea", "seoul", "default", "changeme"),
     *("비밀번호", "패스워드", "암호", "학원", "학생", "선생님", "선생", "원장", "학부모", "관리자", "로그인"),
     *("사랑해", "안녕하세요", "대한민국", "화이팅", "파이팅"),
-    # Most of these Korean words, typed on a keyboard that is set to English.
+    # Most of the Korean words above, as typed on a keyboard that is set to English.
     *("qlalfqjsgh", "votmdnjem", "gkrdnjs", "gkrtod", "tjstodsla", "dnjswkd", "rhksflwk", "fhrmdls"),
     *("tkfkdgo", "dkssudgktpdy", "eogksalsrnr", "ghkdlxld", "vkdlxld"),
 )

@@ -12,10 +12,10 @@ class Role(StrEnum):
 
 
 OFFICE = frozenset({Role.OWNER, Role.STAFF})
-"""The roles that run the academy. They may do everything in it."""
+"""The roles that run the academy. They may change everything in it, but staff may not manage the office's accounts."""
 
 FACULTY = OFFICE | {Role.TEACHER}
-"""The roles of those who work at the academy. They may read everything in it and watch every job."""
+"""The roles of those who work at the academy. They may watch every job. Each view decides what else they may read."""
 
 EVERYONE = frozenset(Role)
 

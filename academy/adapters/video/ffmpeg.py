@@ -198,7 +198,7 @@ def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_se
 
 
 def _parts(process: "subprocess.Popen[bytes]") -> Generator[bytes, None, None]:
-    """Yield the output of a process until it ends. Yield b"" at first, and after each LOOK_SECONDS without output."""
+    """Until a process ends, yield its output. Yield b"" at first, and after each LOOK_SECONDS without output."""
     assert process.stdout is not None  # noqa: S101 - tells the type
     with process.stdout as output, selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)

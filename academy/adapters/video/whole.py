@@ -7,8 +7,8 @@ from academy.adapters.video.renditions import Segments, read_segments
 _PACKET = 188
 _SYNC = 0x47
 _PICTURE_BEGINS = (0x41, 0x00)
-"""The second and third byte of a packet in which a picture begins: the start flag, and the id of ffmpeg's first stream
-(0x100)."""
+"""The second and third byte of a packet in which a picture begins: together, the start flag (0x4000) and the id of
+ffmpeg's first stream (0x0100)."""
 _END_OF_PLAYLIST = "#EXT-X-ENDLIST"
 _END_OF_JPEG = b"\xff\xd9"
 _TOLERANCE_PICTURES = 1.5
@@ -33,9 +33,9 @@ def is_whole_jpeg(path: Path) -> bool:
 
 
 def _is_whole(file: Path, pictures: float) -> bool:
-    """Return whether the file is an MPEG transport stream of complete packets that lacks no pictures.
+    """Return whether the file is an MPEG transport stream of complete packets, with enough pictures.
 
-    `pictures` is the expected number. The file may have fewer, within `_TOLERANCE_PICTURES`.
+    `pictures` is the expected number. The file must lack fewer than `_TOLERANCE_PICTURES` of them.
     """
     if not file.is_file():
         return False
