@@ -57,7 +57,7 @@ class WebSocketCarrier:
 
 
 class EventsConsumer(AsyncConsumer):
-    """Reads the frames of a client. All frames to the client are sent in order by the connection's subscriber."""
+    """Reads the frames of a client. On an open connection, its subscriber sends all frames to the client, in order."""
 
     _connection: Connection | None = None
 

@@ -5,7 +5,8 @@ The functions that older code imports, such as those in `redis_status_cache`, on
 This module reads and writes Redis only through the engine, so that polling and pushing agree.
 
 If a caller of `cache_status` leaves out the attempt or the error, it is taken from the record in Redis, or else from
-the database row of the topic. If there is neither, the attempt is 1, and there is no error.
+the database row of the topic. If there is neither, the attempt is 1, and there is no error. Only the status FAILED is
+published with an error.
 
 If a caller of `record_step` leaves out the attempt or the percent, it is taken from the record in Redis. If there is
 none, the attempt is 1 and the percent 0.

@@ -2,7 +2,7 @@
 
 A job or a video has a row, and a record in the feed of its academy. `PublishedRows` keeps the two in step. No other
 code may write the columns that a record shows: tests/db/test_published_rows.py searches the source for such code.
-Every record is made by `state_of`, from the row as it is in the database.
+`PublishedRows` makes each record with `state_of`, from the row as it is in the database.
 """
 
 from collections.abc import Callable

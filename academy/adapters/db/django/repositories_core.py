@@ -17,7 +17,7 @@ from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from realtime.outbox.revoke import revoke_on_commit
 
 ROTATION_GRACE = timedelta(seconds=30)
-"""How long the previous refresh token is still accepted, because two tabs may refresh at the same moment."""
+"""How long after an exchange the previous refresh token is still accepted. Two tabs may refresh at the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,8 @@ def create_session(user: User, device: Device) -> LoginSession:
 def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE) -> SignedIn:
     """Exchange the refresh token of a session for a new token. Return the session with its account.
 
-    For `ROTATION_GRACE` after an exchange, the previous token is still accepted. A token that is no longer accepted
-    was probably copied, so this call ends the session.
+    For `ROTATION_GRACE` after an exchange, the previous token is still accepted, but not exchanged: the session keeps
+    its newer token. A token that is no longer accepted was probably copied, so this call ends the session.
 
     Raises SessionEndedError if the session has ended, if this call ends it, or if the account is closed. The error is
     raised after the commit, so that a session which this call ends stays ended.
@@ -208,8 +208,8 @@ def change_password(user: User, password_hash: str) -> bool:
         if not same.exists():
             return False
         user.password, user.must_change_password = password_hash, False
-        # A trigger ends and revokes each session. Revoking only the user would not be enough: that revokes the tickets
-        # that were issued before, and an old ticket may seem newer, because the times may be from different clocks.
+        # A trigger ends and revokes each session. Revoking only the user would not be enough: that revokes only
+        # tickets with an earlier time, and an old ticket may seem newer, as the times may be from different clocks.
         user.save(update_fields=["password", "must_change_password"])
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)

@@ -74,7 +74,7 @@ def delete_lecture(tenant_id: int, lecture_id: int) -> bool:
     """Delete a lecture, its lessons and its enrolments.
 
     Return False if there is no such lecture. Raises HasVideosError if the lecture has videos. Triggers revoke the
-    tickets of the students.
+    tickets of the enrolled students and their parents.
     """
     with transaction.atomic():
         lecture = rows_of(tenant_id, Lecture).select_for_update().filter(pk=lecture_id).first()
@@ -151,7 +151,7 @@ def lock_session(tenant_id: int, session_id: int) -> bool:
 def add_session(tenant_id: int, lecture_id: int, title: str) -> Session | None:
     """Add a lesson at the end of a lecture, and return it. Return None if there is no such lecture."""
     with transaction.atomic():
-        # Lock the lecture, because two lessons added at the same moment would get the same number.
+        # Without this lock, two lessons added at the same moment could get the same `order`.
         if rows_of(tenant_id, Lecture).select_for_update().filter(pk=lecture_id).first() is None:
             return None
         last = sessions_of(tenant_id, lecture_id).aggregate(last=Max("order"))["last"] or 0

@@ -85,7 +85,10 @@ def count_retryable(message_job: MessageJob) -> int:
 
 
 def count_without_number(message_job: MessageJob) -> int:
-    """Return how many messages failed because there was no phone number, and there is still none."""
+    """Return how many messages failed because there was no phone number, and there is still none.
+
+    Messages to deleted students do not count.
+    """
     failed = rows_of(message_job.tenant_id, Message).filter(
         job=message_job, status=MessageStatus.FAILED, code=MessageCode.NO_PHONE, student__deleted_at=None
     )

@@ -43,7 +43,7 @@ def people_of(
 ) -> QuerySet[User]:
     """Return the accounts of an academy, sorted by role and name, each with `role`, `last_used_at` and `one_time_code`.
 
-    An account is found if its name or its user name contains each word of `search`. Hangul is also found by initial
+    An account is found if each word of `search` is in its name or in its user name. Hangul is also found by initial
     consonants. `last_used_at` is when the account last signed in or refreshed its tokens. It is None if the account has
     not signed in for some weeks.
     """

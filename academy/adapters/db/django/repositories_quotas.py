@@ -62,7 +62,7 @@ def unfinished_jobs(tenant_id: int) -> int:
 
 
 def encoded_seconds(tenant_id: int, day: date) -> float:
-    """Return the total length, in seconds, of the videos whose encoding began on that day."""
+    """Return how many seconds of video count towards the tenant's encoding quota of that day."""
     total = rows_of(tenant_id, Video).filter(encoding_day=day).aggregate(total=Sum("encoding_seconds"))["total"]
     return float(total or 0.0)
 

@@ -84,9 +84,9 @@ def save_student_chunk(
     enrolled in the lecture. No student may occur twice in the three together. The caller must hold the lock of
     `lock_students`.
 
-    A student that another transaction has just created or restored is missing from the result. If the lecture does not
-    exist, `lecture_missing` is set. In both cases the caller must roll back. Raises IntegrityError if a username is
-    taken.
+    A student that a transaction without this lock has just created or restored is missing from the result. If the
+    lecture does not exist, `lecture_missing` is set. In both cases the caller must roll back. Raises
+    IntegrityError if a username is taken.
     """
     rows = [(row, None, username) for row, username in new] + [(row, student_id, None) for row, student_id in returning]
     parameters = {

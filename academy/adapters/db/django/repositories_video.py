@@ -75,7 +75,7 @@ def find_video(tenant_id: int, video_id: int) -> Video | None:
 def lock_replacement(tenant_id: int, video_id: int) -> Video | None:
     """Lock the video that is to replace this one, until the transaction ends. Return None if there is none.
 
-    Lock the video itself before: two transactions that lock both then do so in the same order.
+    The caller must lock the video itself first, so that all transactions lock the two in the same order.
     """
     return _replacements(tenant_id, video_id).select_for_update().first()
 

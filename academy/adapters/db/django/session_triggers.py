@@ -1,4 +1,4 @@
-"""Context managers that keep the database's triggers from ending or revoking sessions during a `with` block.
+"""Context managers that keep database triggers from writing revocations, or from ending sessions, in a `with` block.
 
 They set variables of the transaction, which the triggers read.
 """
@@ -11,7 +11,9 @@ from django.db import connection
 
 @contextmanager
 def revoked_by_caller() -> Iterator[None]:
-    """While a `with` block runs, let the triggers write no revocations for sessions: the caller writes them.
+    """Keep the triggers from writing revocations during a `with` block, because the caller writes them.
+
+    This affects the triggers on sessions, enrolments and memberships. The others still write revocations.
 
     Use it inside `atomic()`. If the block fails, the rollback of the transaction or savepoint resets the setting.
     """

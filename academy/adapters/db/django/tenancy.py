@@ -1,4 +1,7 @@
-"""The tenant wall: every query of a tenant's rows starts here."""
+"""The tenant wall: a query of a tenant's rows begins with `rows_of`, or names the tenant itself.
+
+`tests/core/test_tenant_wall.py` checks this, and lists the exceptions.
+"""
 
 from collections.abc import Sequence
 from typing import TypeVar
