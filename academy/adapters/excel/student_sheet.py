@@ -45,8 +45,8 @@ _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 class _Writer(WorksheetWriter):  # type: ignore[misc]  # openpyxl is untyped
     """Writes the rows to the temporary file that `_write` names.
 
-    openpyxl itself would write them to the system's folder for temporary files. If the process were killed, a file with
-    personal data would stay there.
+    openpyxl itself would choose a file in the system's folder for temporary files. If the process were killed, nobody
+    would delete that file, which has personal data. A file beside the workbook is deleted with the job's folder.
     """
 
     def cleanup(self) -> None:
@@ -64,7 +64,7 @@ def write_students(path: Path, students: Iterable[StudentCells]) -> int:
 def write_failed_rows(path: Path, rows: Iterable[FailedCells]) -> int:
     """Write the failed rows of an import, each with its line and the reason in Korean. Return how many there are.
 
-    The corrected workbook can be imported: an import ignores the columns of the line and the reason.
+    Somebody can correct the rows and import the workbook: an import ignores the columns of the line and the reason.
     """
     headers = dict(zip(_FAILED_HEADERS, _FAILED_WIDTHS, strict=True))
     told = ((*cells, str(line), _KOREAN_REASONS[ProblemCode(code)]) for cells, line, code in rows)

@@ -13,7 +13,8 @@ from academy.adapters.excel.limits import MAX_COLUMNS, MAX_LINES, MAX_UNPACKED_B
 _PIECE_BYTES = 1 << 20
 _MAX_TAG_BYTES = 4096
 # Matches a cell with content. Blank cells that only have a border do not match, and calamine ignores them, too.
-# No part of the pattern matches beyond the next tag, so that no file can make the search slow.
+# A match never reaches beyond one tag. A tag with thousands of attributes can still make the search slow: the search
+# then ends at the limit on CPU time.
 _CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r=["']([A-Z]{1,4})([0-9]{1,10})["'][^<>]*(?<!/)>""")
 
 

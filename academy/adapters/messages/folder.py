@@ -15,7 +15,7 @@ class FolderProvider:
         self._folder = folder
 
     def send(self, message: Outgoing) -> None:
-        """Write the message as a whole file or not at all. Replace the file of a message with the same key."""
+        """Write the message as a whole file or not at all. Overwrite an existing file of this key."""
         content = {"key": message.key, "recipient": message.recipient, "text": message.text}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ class Outgoing:
 
 
 class Provider(Protocol):
-    """Sends messages for one thread. `close` closes the connections that the provider keeps open."""
+    """Sends messages. Only one thread may call `send`. `close` closes the connections that the provider keeps open."""
 
     def send(self, message: Outgoing) -> None:
         """Send a message, and return when the provider has accepted it.

@@ -84,7 +84,7 @@ class MessageRate:
 
 @cache
 def message_rate() -> MessageRate:
-    """Return the rate limit of this process, with the limits of the settings."""
+    """Return the `MessageRate` of this process, with the limit from the settings."""
     redis = links.client(
         settings.REALTIME_REDIS_URL,
         socket_timeout=REDIS_SECONDS,

@@ -1,7 +1,7 @@
 """Sends messages as e-mails by SMTP, many on one connection.
 
-The server's answer decides the outcome. If the connection fails before the whole text is sent, the message was
-certainly not accepted. If it fails after that, but before the server's answer, the outcome is unknown.
+The server's answer decides the outcome. If the connection fails before the command DATA, the message was
+certainly not accepted. If it fails later, but before the server has answered the text, the outcome is unknown.
 """
 
 import re

@@ -33,7 +33,8 @@ MAX_VISIBILITY_SECONDS = 43_200
 MAX_DELAY_SECONDS = 900
 BACKSTOP_RECEIVES = 50
 """After this many receives the queue itself moves a message to the dead letters. That happens only if every worker that
-receives the message dies. Normally a worker moves it, after the third receive, and makes the job FAILED."""
+receives the message dies. Normally a worker moves a message that was received three times without success, and makes
+the job FAILED."""
 
 
 _pauses: dict[str, tuple[float, str]] = {}
@@ -194,7 +195,7 @@ class SqsJobQueue:
         return int(found["Attributes"][wanted])
 
     def url_of(self, name: str) -> str:
-        """Return the URL of the queue with this full name: this queue, or that of its dead letters."""
+        """Return the URL for `name`, the full name of this queue or of its queue of dead letters."""
         if name not in self._urls:
             self._urls[name] = self._client.get_queue_url(QueueName=name)["QueueUrl"]
         return self._urls[name]

@@ -70,7 +70,8 @@ class Confinement:
     def raise_walls(self, *, may_execute: bool) -> None:
         """Forbid the network, new processes, privileges, and all files not in `allowed`.
 
-        Raises OSError if a wall cannot be raised.
+        `may_execute` allows execve. A wall that the kernel does not support is left out. Raises OSError if a supported
+        wall cannot be raised.
         """
         _drop_capabilities()
         prctl(PR_SET_NO_NEW_PRIVS, 1)

@@ -61,7 +61,7 @@ def drop_folder(name: str) -> None:
 
 
 def abort_uploads(folder: str, before: datetime, most: int) -> int:
-    """Abort up to `most` unfinished multipart uploads to a folder, of those that began before `before`.
+    """Abort unfinished multipart uploads to a folder: only those that began before `before`, and at most `most`.
 
     Return how many were aborted. The parts of such uploads take storage, but no list of files shows them. If the
     storage is a folder of this machine, do nothing and return 0.

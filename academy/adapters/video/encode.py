@@ -64,7 +64,7 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The result of an encoding. `files` has paths relative to the folder, and `duration` is in seconds."""
+    """The result of an encoding. `files` has paths relative to the `folder` of `encode`. `duration` is in seconds."""
 
     duration: float
     files: list[Path]
@@ -153,7 +153,7 @@ def _transcode(
     *,
     hold_picture: bool = False,
 ) -> float:
-    """Encode all sizes in one run, which decodes the source only once. Return how many seconds of the source were read.
+    """Encode all sizes in one run, which decodes the source only once. Return how many seconds ffmpeg reported as done.
 
     With `hold_picture`, the last picture is shown until the announced end of the source.
     """
