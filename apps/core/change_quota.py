@@ -1,4 +1,4 @@
-"""Limits how many requests that change something a user and an academy may send in a minute.
+"""Limits the requests that change something: each user and each academy may send only so many in a minute.
 
 Without this limit, one account could add lectures and accounts, or rename things, as fast as the server answers. Each
 of these requests is cheap, but its row, its outbox row and its record for every open page are not.
@@ -22,7 +22,7 @@ These must work even if somebody else has used up the quota of the user or the a
 
 
 class ChangeQuota(BaseThrottle):
-    """Counts each request of a signed-in user that is not safe (in the meaning of RFC 9110, 9.2.1)."""
+    """Counts the requests of signed-in users, except those with a safe method (RFC 9110, 9.2.1), such as GET."""
 
     def allow_request(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - DRF's signature
         """Return True, or raise QuotaError (429) if there were too many changes within a minute."""

@@ -168,7 +168,7 @@ def answer_forbidden(request: HttpRequest, exception: Exception) -> JsonResponse
 
 
 def answer_csrf_failure(request: HttpRequest, reason: str = "") -> JsonResponse:  # noqa: ARG001 - Django's signature
-    """Answer requests with a session, but without a valid CSRF token (Django's `CSRF_FAILURE_VIEW`)."""
+    """Answer requests that fail the CSRF check (Django's `CSRF_FAILURE_VIEW`)."""
     message = "The form was not accepted: it lacks a valid CSRF token. Open the page again, then send the form again."
     return JsonResponse({"code": "csrf", "message": message}, status=403)
 

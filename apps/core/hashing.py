@@ -54,8 +54,8 @@ class Origin:
     tenant: str
     address: str
     known: bool = False
-    """True for a sign-in from an address from which the account signed in recently. Such a sign-in is not delayed by
-    other requests of its tenant."""
+    """True for a sign-in from an address from which the account signed in recently. Only requests from the same
+    address count for the rank of such a sign-in."""
     user: int | None = None
     """The user who is signed in, or None. Requests of one user count together, from all addresses."""
 

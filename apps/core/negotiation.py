@@ -8,7 +8,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 class PlainContentNegotiation(DefaultContentNegotiation):
     """Ignores media types with an extended parameter (`q*=utf-8''1`, RFC 2231).
 
-    Accept has no such parameters, and Python fails to decode some of them.
+    HTTP defines no such parameters for `Accept`, and Python fails to decode some of them.
     """
 
     def get_accept_list(self, request: Any) -> list[str]:

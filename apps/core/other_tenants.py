@@ -1,4 +1,4 @@
-"""Writes into the audit log that a request names an id of another academy.
+"""Writes into the audit log which ids in a request belong to another academy.
 
 The client gets the same answer as for an id that does not exist. If a request is refused or a filtered list is empty,
 one query for each kind of id finds out whether the ids belong to another academy. No other request needs these queries.

@@ -57,7 +57,8 @@ _ALWAYS, _ALL = 2, 4
 
 # Count an attempt. Return whether the address is known (0 or 1), and the wait in ms (0: the attempt is counted).
 # Refused attempts are not counted, so that the wait ends.
-# KEYS: 1 known, the others the counters. ARGV: 1 window in ms, the others the counters' limits in units.
+# KEYS[1] exists if the address is known. The other KEYS are the counters.
+# ARGV[1] is the window in ms. The other ARGV are the counters' limits in units.
 _TAKE = """
 local known = redis.call('EXISTS', KEYS[1])
 local last = known == 1 and 3 or #KEYS
@@ -71,8 +72,9 @@ for number = 2, last do
 end
 return {known, 0}
 """
-# Give units back. KEYS: 1 known, then the counters that were charged. ARGV: 1 units to give back, 2 seconds for which
-# the address stays known (0: no change).
+# Give units back. KEYS[1] exists if the address is known. The other KEYS are the counters that were charged.
+# ARGV[1] is the number of units that each counter gets back. ARGV[2] is how long the address is known from now on, in
+# seconds (0: no change).
 _GIVE = """
 for number = 2, #KEYS do
   if tonumber(redis.call('GET', KEYS[number]) or '0') >= tonumber(ARGV[1]) then

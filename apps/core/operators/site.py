@@ -120,7 +120,7 @@ class AccountAdmin(AuditedAdmin, BaseUserAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
-        """Save an account. End an operator's connections here: triggers end only those of an academy's accounts."""
+        """Save an account. If it is an operator's, end its connections, too: triggers do not end those of operators."""
         super().save_model(request, obj, form, change)
         if obj.tenant_id is None:
             revoke_on_commit(SYSTEM_TENANT, user_id=obj.pk)

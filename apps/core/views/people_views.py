@@ -149,7 +149,10 @@ class PersonView(APIView):
         request=PersonChange, responses=PersonSerializer, parameters=[OpenApiParameter("user_id", int, "path")]
     )
     def patch(self, request: Request, user_id: int) -> Response:
-        """Change the name or the role. A change of the role ends the account's tokens and connections at once."""
+        """Change the name or the role.
+
+        Another role ends the account's access tokens and connections at once. Its sign-ins go on with the new role.
+        """
         form = PersonChange(data=request.data)
         form.is_valid(raise_exception=True)
         caller, fields = caller_of(request), dict(form.validated_data)
