@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 log = structlog.get_logger(__name__)
 
 LAST_ATTEMPTS = 3
-"""How often a process that ends tries to give its slots back, while Redis does not answer."""
+"""How many times `give_all` tries to give back the slots of a process if Redis does not answer."""
 
 # Take a slot. Uses the clock of Redis.
 # KEYS[1]: the slots (a sorted set: token → end of its lease).
@@ -72,7 +72,7 @@ class FleetSlots:
             closed = self._closed
             if not closed:
                 self._held.add(token)
-        if closed:  # while Redis answered, so `give_all` did not know of this slot
+        if closed:  # `give_all` ran before the slot was in `_held`, and did not give it back
             self.give(token)
             return None
         return token
@@ -99,7 +99,10 @@ class FleetSlots:
                 return
 
     def renew(self) -> None:
-        """Renew the leases of all slots that this process holds. Call this well before the leases end."""
+        """Renew the leases of all slots that this process holds, and give back the slots that `give` could not.
+
+        Call this well before the leases end.
+        """
         with self._lock:
             held = sorted(self._held)
         try:

@@ -14,7 +14,10 @@ log = structlog.get_logger(__name__)
 
 
 def report_until(stop: threading.Event, queue: str, slots: int, busy: Callable[[], int]) -> None:
-    """Report every few seconds until `stop` is set. `busy` returns how many of the `slots` run a job now."""
+    """Report every few seconds until `stop` is set.
+
+    `slots` is how many jobs this worker may run at once, and `busy` returns how many it runs now.
+    """
     redis = links.client(settings.REALTIME_REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
     reporter = Reporter(redis, key_prefix=settings.REALTIME_KEY_PREFIX, kind="worker", queue=queue, slots=slots)
     watched = False

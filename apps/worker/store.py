@@ -14,7 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class RefusedMessageError(Exception):
-    """A message of a queue can never be handled. The dead-letter queue stores the error's text with the message."""
+    """The message can never be handled. The dead-letter queue stores the error's text with the message."""
 
 
 class Message(BaseModel):
@@ -90,7 +90,8 @@ class AiJobs:
 def find_row(store: JobStore[RowId, C], body: str) -> tuple[int, RowId]:
     """Return the tenant and the id of the row that a message refers to.
 
-    Raises RefusedMessageError if the message is malformed, there is no such row, or the row is another tenant's.
+    Raises RefusedMessageError if the message is malformed, if there is no such row, or if the message names a tenant
+    that the row does not belong to.
     """
     message, ident = store.ident(body)
     owner, name = store.owner(ident), store.name(ident)

@@ -12,7 +12,7 @@ row, all messages wait.
 FREE_FAILURES = 16
 """After up to this many refusals in a row, the other messages are still sent: the provider may accept them."""
 MOST_TRIES = 15
-"""One attempt of the job tries at most this often to send the same message."""
+"""How many times one attempt of the job may try to send the same message."""
 
 
 @dataclass(slots=True)

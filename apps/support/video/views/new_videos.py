@@ -62,7 +62,7 @@ def audit_begun(request: Request, replaces_id: int, video_id: int) -> None:
 def answer_with(caller: Caller, made: Made) -> Response:
     """Return the answer to the request that made the video.
 
-    Raises NotFound if somebody has deleted the video meanwhile, so write the audit log before.
+    Raises NotFound if somebody has deleted the video meanwhile, so write the audit log before you call this.
     """
     data = shown(caller, made.video_id)
     if made.upload is None:

@@ -50,7 +50,7 @@ class VideoProgressView(APIView):
 
 
 def progress_answer(video_id: int, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record in the form of the older polling API."""
+    """Return what VideoProgressView answers for a record."""
     progress = record["progress"] or {}
     step = progress.get("step") or {}
     status, data = record["status"], record["data"]

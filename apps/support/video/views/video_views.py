@@ -193,7 +193,10 @@ def no_such_video(caller: Caller, video_id: int) -> Exception:
 
 
 def begin(request: Request, video: Video, work: Callable[[], bool]) -> Response:
-    """Do the work, which begins an encoding. If the video is to replace another one, the audit log says who began."""
+    """Call `work`, which begins an encoding, and answer with the video. If `work` returns False, answer 404.
+
+    If the video is to replace another one, write into the audit log that the caller has begun the replacement.
+    """
 
     def audited() -> bool:
         done = work()
