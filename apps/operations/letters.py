@@ -31,11 +31,11 @@ class NoSuchLetterError(Exception):
 
 
 class TooManyLettersError(Exception):
-    """The letter is not among the first `MOST_SEARCHED` that the queue gave. There are more letters."""
+    """The letter is not among the first `MOST_SEARCHED` that the queue gave. There may be more letters."""
 
 
 def list_letters() -> list[dict[str, Any]]:
-    """Return the dead letters of all queues, at most `MOST_LETTERS` of each, the oldest first.
+    """Return at most `MOST_LETTERS` dead letters of each queue, in one list sorted by when they were given up.
 
     Raises BusyError if another operator is using them, and QueueUnavailableError or RedisError if a queue or Redis
     cannot be reached.
@@ -48,8 +48,8 @@ def list_letters() -> list[dict[str, Any]]:
 def with_letter(queue_name: str, letter_id: str, act: Callable[[DeadLetters, Letter], str]) -> str:
     """Call `act` with the letter that has this id, and return what `act` returns.
 
-    Raises NoSuchLetterError if there is no such letter, TooManyLettersError if it was not found among very many, the
-    errors of `list_letters`, and those of `act`.
+    Raises NoSuchLetterError if there is no such letter, TooManyLettersError if it is not among the first
+    `MOST_SEARCHED`, the errors of `list_letters`, and those of `act`.
     """
     queue = DeadLetters(queue_name)
     with _alone(), queue.opened(most=MOST_SEARCHED, wanted=letter_id) as letters:
@@ -80,7 +80,10 @@ def _shown(queue_name: str, letter: Letter) -> dict[str, Any]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Let no other operator use this module while the block runs. Raises BusyError if another one does already."""
+    """Let no other operator use this module while the block runs, but for at most `LOCK_SECONDS`.
+
+    Raises BusyError if another operator is using it.
+    """
     key, token = f"{settings.REALTIME_KEY_PREFIX}worker:dead-letters", token_hex(8)
     if not conf.redis().set(key, token, nx=True, ex=LOCK_SECONDS):
         raise BusyError

@@ -97,7 +97,7 @@ def _delete(queue: DeadLetters, letter: Letter) -> str:
 
 
 def _with_letter(request: HttpRequest, event: Event, act: Callable[[DeadLetters, Letter], str]) -> HttpResponse:
-    """Call `act` with the letter that the request's body names, and write to the audit log who did it."""
+    """Call `act` with the letter that the request's body names. Audit who asked for it, and the outcome."""
     try:
         body = json.loads(request.body)
         queue, letter_id = str(body["queue"]), str(body["id"])

@@ -23,7 +23,7 @@ CONNECTION_SECONDS = 300
 
 
 def operators_ticket(request: HttpRequest) -> Ticket:
-    """Return a ticket for the figures of the system. The caller has checked that the request is an operator's."""
+    """Return a ticket for the figures of the system. The caller must check first that an operator sent the request."""
     return Ticket(
         SYSTEM_TENANT,
         request.user.pk or 0,

@@ -87,7 +87,7 @@ class SessionListView(ListAPIView[LoginSession]):
 
     @extend_schema(operation_id="end_all_sessions", parameters=[USER], responses=ENDED)
     def delete(self, request: Request) -> Response:
-        """End all sessions of the account except the session of this request."""
+        """End all sessions of the caller, or of the account `?user=`, except the session of this request."""
         caller, user_id = caller_of(request), account_asked_for(request)
         others = repositories_sessions.open_sessions(caller.tenant_id, user_id).exclude(pk=caller.session_id)
         ended = repositories_sessions.end_open_sessions(caller.tenant_id, others)

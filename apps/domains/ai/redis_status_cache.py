@@ -1,4 +1,4 @@
-"""Functions with which older code reads and writes the status of jobs. They call `academy.adapters.cache.records`."""
+"""Functions with which older code reads and publishes the status of jobs, and extends the expiry of their keys."""
 
 from typing import Any
 from uuid import UUID

@@ -90,7 +90,7 @@ class MessageTotalsSerializer(serializers.Serializer[MessageTotals]):
 class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
     """A bulk message with its job.
 
-    The context must have two dicts: `totals` (of `MessageTotals`, keyed by job id) and `lecture_titles` (keyed by
+    The context must have two dicts: `totals` (of `MessageTotals`, keyed by `job_id`) and `lecture_titles` (keyed by
     lecture id).
     """
 

@@ -65,8 +65,8 @@ class StudentForm(serializers.Serializer[Any]):
     def row(self, before: Student | None = None) -> StudentRow:
         """Return the fields as a normalised row.
 
-        `before` supplies the fields that the request does not contain. Raises ValidationError if one of these is
-        invalid, which only other code can have stored.
+        `before` supplies the fields that the request does not contain. Raises ValidationError if `before` has
+        an invalid value in one of them. Only code that does not check the rules of the import can have stored it.
         """
         cells = {column: str(getattr(before, column.value, "")) for column in Column} if before else {}
         cells |= {column: self.validated_data[column.value] for column in Column if column.value in self.validated_data}

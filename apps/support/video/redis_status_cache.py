@@ -1,4 +1,4 @@
-"""Functions with which older code reads and writes the status of videos. They call `academy.adapters.cache.records`."""
+"""Functions with which older code reads and publishes the status of videos, and extends the expiry of their keys."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -21,8 +21,8 @@ from apps.core.polling import answer_poll
 class JobProgressView(APIView):
     """Answer with `{"job_id", "job_type", "status", "progress"}`.
 
-    The answer for a DONE job also has `result`, or `result_url` if the result is large. The answer for a failed job has
-    `error_code` and `error_message` instead.
+    The answer for a DONE job also has `result`, or `result_url` if the result is large. The answer for a failed job
+    also has `error_code` and `error_message`.
 
     The answer is `{"status": "UNKNOWN"}` if Redis has no record of the job, or if the job belongs to another academy. A
     request for the job's detail restores a lost record. `ETag` and `If-None-Match` are supported (304), and

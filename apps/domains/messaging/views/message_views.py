@@ -67,7 +67,7 @@ class MessageListView(ListAPIView[MessageJob]):
 
 
 class MessagePreviewView(APIView):
-    """Preview a bulk message: its texts with the names filled in, its size and cost, and doubtful phone numbers.
+    """Preview a bulk message: sample texts, its size and cost, and the missing and shared phone numbers.
 
     Nothing is sent. The request is checked like a request to send the message.
     """
@@ -151,7 +151,7 @@ def message_of(form: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Answer the errors of `academy.messages` with 400 and 409."""
+    """If the block raises WrongMessageError, answer 400. If it raises JobStateError, answer 409."""
     try:
         yield
     except WrongMessageError as problem:
@@ -168,7 +168,7 @@ def retryable(message_job: MessageJob) -> int:
 
 
 def without_number(message_job: MessageJob) -> int:
-    """Return how many messages `retry-failed` would send if their recipients had phone numbers."""
+    """Return how many more messages `retry-failed` would send if their recipients had phone numbers."""
     if message_job.job.status != JobStatus.DONE or hasattr(message_job, "retry"):
         return 0
     return repositories_messages.count_without_number(message_job)

@@ -17,7 +17,7 @@ from apps.domains.students.serializers import ExportForm
 
 
 class StudentExportView(APIView):
-    """Start a job that writes students to an .xlsx file: those of a lecture, those that a search finds, or all."""
+    """Start a job that writes students to an .xlsx file: all, or those that match the given filters."""
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
 

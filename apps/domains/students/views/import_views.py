@@ -76,7 +76,8 @@ class StudentImportView(APIView):
 def _hash_initial_password(request: Request, password: str) -> str:
     """Return the hash of the initial password of an import.
 
-    Raises Throttled (429) after too many attempts, and HashingBusyError (503) if too many passwords are being hashed.
+    Raises Throttled (429) after too many imports with an initial password, and HashingBusyError (503) if too many
+    passwords are being hashed.
     """
     caller, address = caller_of(request), address_of(request)
     attempt = count_attempt("import", address=address, tenant=caller.tenant_code, account=str(caller.user_id))

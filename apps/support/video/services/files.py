@@ -21,7 +21,7 @@ ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
 """If the file of an announced video has not arrived this long after the announcement, the video is deleted. An upload
 may begin just before its address expires, and then take up to `UPLOAD_SECONDS`."""
 ADDRESS_EXPIRED = timedelta(seconds=UPLOAD_SECONDS + 60)
-"""The upload address has expired this long after the announcement, even if the storage's clock is a minute slow."""
+"""This long after the announcement, the upload address has expired, even if the storage's clock is a minute slow."""
 MOST_SWEPT = 200
 DISCARD_PATIENCE = timedelta(minutes=5)
 """A sweep tries again after this time if a video's files were not deleted (a worker died, or the storage was down)."""
@@ -40,7 +40,7 @@ def source_name(tenant_id: int) -> str:
 
 
 def shown_name(file_name: str) -> str:
-    """Return the file name of an upload, without the folders that some browsers send, cut to 200 characters."""
+    """Return the last 200 characters of an upload's file name, without the folders that some browsers send."""
     return PurePath(file_name.replace("\\", "/")).name[-MAX_FILE_NAME:]
 
 
@@ -81,7 +81,7 @@ def keep_files(video: ClaimedVideo, folder: Path, files: Sequence[Path], report:
 
 
 def sweep_announced() -> None:
-    """Delete announced videos that were never marked as uploaded, with their files in the storage."""
+    """Delete announced videos that were not marked as uploaded within `ANNOUNCED_KEPT`, with their files."""
     given_up = repositories_video.announced_before(timezone.now() - ANNOUNCED_KEPT, MOST_SWEPT)
     for tenant_id, video_id, source in given_up:
         # Delete the row first: if deleting the file then fails, a sweep deletes it later. If the video was marked as

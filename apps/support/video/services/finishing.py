@@ -10,8 +10,8 @@ from apps.core.audit import Event, audit
 def finish_video(video: ClaimedVideo, **result: Any) -> None:
     """Make a claimed video READY, with the `result` that `academy.videos.finish` takes.
 
-    If it replaces an older video, the older one is deleted. The audit log names the uploader of the new video, but
-    nobody who acts: another user may have begun this attempt, and `video_replacement_begun` says who. Raises
+    If it replaces an older video, the older one is deleted. The audit log then names the uploader of the new video. The
+    uploader need not have begun this attempt: the event `video_replacement_begun` names the user who did. Raises
     AttemptSupersededError for an old attempt.
     """
     old_id = videos.finish(video, **result)
