@@ -12,17 +12,18 @@ from academy.adapters.excel.limits import MAX_COLUMNS, MAX_LINES, MAX_UNPACKED_B
 
 _PIECE_BYTES = 1 << 20
 _MAX_TAG_BYTES = 4096
-# Matches a cell with content. Blank cells that only have a border do not match, and calamine ignores them, too.
-# A match never reaches beyond one tag. A tag with thousands of attributes can still make the search slow: the search
-# then ends at the limit on CPU time.
-_CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r=["']([A-Z]{1,4})([0-9]{1,10})["'][^<>]*(?<!/)>""")
+# Matches the tag of a cell with content. Blank cells that only have a border do not match. calamine ignores those, too.
+_CELL = re.compile(rb"""<(?:\w+:)?c(\s[^<>]*+)(?<!/)>""")
+# Matches the reference of a cell among the attributes of its tag. The two searches are separate because one expression
+# for both would take quadratic time for a tag with many references.
+_REFERENCE = re.compile(rb"""\sr=["']([A-Z]{1,4})([0-9]{1,10})["']""")
 
 
 def check_unpacked(archive: zipfile.ZipFile) -> None:
     """Check the size of a workbook before calamine reads it, to give a clear error.
 
     Raises WorkbookTooLargeError if all entries together have more than 200 MB unpacked, and TooManyRowsError if a cell
-    is beyond `MAX_LINES` or `MAX_COLUMNS`. If `_CELL` does not match a cell that is too far out, calamine fails at the
+    is beyond `MAX_LINES` or `MAX_COLUMNS`. If the search misses a cell that is too far out, calamine fails at the
     process's memory limit.
     """
     if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED_BYTES:
@@ -43,7 +44,8 @@ def _cells(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[tuple[i
             end = 0
             for found in _CELL.finditer(text):
                 end = found.end()
-                yield _column_number(found[1]), int(found[2])
+                if reference := _REFERENCE.search(found[1]):
+                    yield _column_number(reference[1]), int(reference[2])
             # A tag may begin in one piece and end in the next.
             rest = text[max(end, len(text) - _MAX_TAG_BYTES) :]
 
