@@ -102,14 +102,14 @@ def _leftovers(sweep: Sweep, tenant_id: int, look: Callable[[int], Iterator[Foun
     not returned, unless there are at most `FEW` of them or the option `even_most` is set.
     """
     leftovers: list[Found] = []
-    seen = 0
+    seen = without = 0
     for found in look(tenant_id):
         seen += 1
+        without += not found.needed and not found.has_row
         if not found.needed and len(leftovers) < MOST:
             leftovers.append(found)
         if not sweep.has_time:
             break
-    without = sum(not found.has_row for found in leftovers)
     if without > FEW and 2 * without > seen and not sweep.even_most:
         log.error(
             "leftovers_too_many",

@@ -229,6 +229,16 @@ def test_nothing_is_deleted_if_the_database_knows_hardly_any_file(
     assert set(swept("--tenant", lesson.tenant.code, "--even-most")) == {*names, "4 were deleted."}
 
 
+def test_more_files_than_a_sweep_deletes_are_counted_too(
+    lesson: Session, a_day_later: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "FEW", 1)
+    monkeypatch.setattr(leftovers, "MOST", 2)
+    names = [upload(lesson) for _ in range(5)]
+    assert leftovers.sweep_leftovers(only=lesson.tenant_id) == []
+    assert all(default_storage.exists(name) for name in names)
+
+
 def swept(*words: str) -> list[str]:
     """Run `manage.py sweep_storage`, and return its output."""
     said = StringIO()
