@@ -47,7 +47,7 @@ class PersonSerializer(serializers.ModelSerializer[User]):
 
     role = serializers.ChoiceField(choices=ROLES)
     active = serializers.BooleanField(source="is_active")
-    has_password = serializers.BooleanField(source="has_usable_password", help_text="False before the first sign-in.")
+    has_password = serializers.BooleanField(source="has_usable_password", help_text="False until a password is chosen.")
     code_expires_at = serializers.SerializerMethodField(help_text="Null if no one-time code is valid.")
     last_used_at = serializers.DateTimeField(help_text="When a sign-in of the account was last used. Null if unknown.")
 
