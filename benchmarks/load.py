@@ -17,7 +17,7 @@ from harness.system import PASSWORD, import_workbook, new_ticket
 from harness.watcher import Watcher, rank
 
 CLIP_SECONDS, CLIP_REPEATS, CLIP_WIDTH, CLIP_HEIGHT, CLIP_RATE = 20, 15, 160, 90, 50
-"""A small clip with many frames: 20 s of video, repeated 15 times. Encoding it takes one core 10 s if nothing else
+"""A small clip with many frames: 20 s of video, 15 times in a row. Encoding it takes one core 10 s if nothing else
 runs. With the default of 45 jobs, 23 videos are encoded at the same time, and share the cores."""
 WORKBOOKS, WORKBOOK_ROWS = 4, 10_000
 LOOK_SECONDS = 0.25

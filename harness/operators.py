@@ -20,7 +20,7 @@ for name in {usernames}:
 
 @contextmanager
 def running_admin(system: System, *usernames: str) -> Iterator[Web]:
-    """Run a web process with the admin until the block ends. Create an account for each of these operators."""
+    """Give each named operator (default: `OPERATOR`) an account. Run a web process with the admin during the block."""
     system.shell(_ACCOUNTS.format(usernames=usernames or (OPERATOR,), password=OPERATOR_PASSWORD))
     with system.another_web(ADMIN_SITE="on") as web:
         yield web

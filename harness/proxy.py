@@ -9,7 +9,7 @@ from embedded.ports import HOST
 
 
 class Proxy:
-    """A proxy in front of a server at a loopback port. Its methods change its behaviour."""
+    """A proxy for the server at a loopback port. Its methods, `delay_seconds` and `refuses_upgrades` control it."""
 
     def __init__(self, port: int) -> None:
         self.target = port

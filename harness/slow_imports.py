@@ -14,7 +14,8 @@ from harness.system import System, tenant_of
 def slow_imports(system: System, academy: str = "hanbit", pause: float = 0.4) -> Iterator[None]:
     """Let each chunk of 200 rows of the academy's imports wait up to `pause` seconds, until the block ends.
 
-    A thread takes the lock of the academy's students again and again. PostgreSQL grants it in turn.
+    A thread takes the lock of the academy's students again and again, and holds it for `pause` seconds each time.
+    PostgreSQL grants a lock in the order of the requests, so a chunk waits for at most one hold.
     """
     tenant_id = tenant_of(system, academy)
     ended = threading.Event()

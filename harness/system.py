@@ -1,4 +1,4 @@
-"""Runs the whole product for tests: web server, AI worker, its own Redis, and its own database with the demo data."""
+"""Runs whole products for tests. Each has its own web server, AI worker, Redis, and database with the demo data."""
 
 import asyncio
 import os
@@ -104,7 +104,7 @@ def _environment(servers: Servers, name: str) -> dict[str, str]:
 
 
 class System:
-    """One running product. A test may kill and start again each of `web`, `worker` and `redis`."""
+    """One running product. A test may kill `web`, `worker` or `redis`, and start it again."""
 
     def __init__(self, servers: Servers, folder: Path, name: str, server: str = "uvicorn", **environment: str) -> None:
         # The number makes the name unique: depending on the order of the tests, pytest may make the system of a module
@@ -221,7 +221,7 @@ class System:
         return httpx.AsyncClient(base_url=self.address, headers=headers, timeout=PATIENCE_SECONDS)
 
     def access_token(self, academy: str, username: str) -> str:
-        """Return an access token that tests share. Sign in only if this account has none, or if it is too old."""
+        """Return an access token that tests share. Sign in only if the account has no token, or one that is too old."""
         account = {"tenant": academy, "username": username, "password": PASSWORD}
         token, since = self._tokens.get((academy, username), ("", 0.0))
         if not token or time.monotonic() - since > TOKEN_SECONDS:
@@ -264,7 +264,7 @@ class System:
             yield web
 
     def shell(self, code: str) -> None:
-        """Run a line of Python in `manage.py shell`, as an operator would."""
+        """Run Python code in `manage.py shell`, as an operator would."""
         self.manage("shell", "--no-imports", "-v", "0", "-c", code)
 
     def manage(self, *words: str, **environment: str) -> str:
@@ -278,7 +278,7 @@ class System:
         return forked.run([sys.executable, "manage.py", *words], {**self.environment, **environment})
 
     def add_academy(self, students: int = 0) -> str:
-        """Add an academy that no other test uses, with an account `owner` and some students. Return its code."""
+        """Add an academy that no other test uses, with an account `owner` and this many students. Return its code."""
         code = f"academy-{next(_numbers)}"
         self.shell(
             "from academy.adapters.db.django import repositories_core, repositories_students\n"
@@ -402,7 +402,7 @@ def eventually_now(holds: Callable[[], bool], what: str, seconds: float = PATIEN
 
 
 def _pause(began: float) -> float:
-    """Return the seconds until the next look: few in a short wait, and more in a long one, to save CPU time."""
+    """Return the seconds to sleep before the next check. The longer the wait so far, the more, to save CPU time."""
     return min(0.1, max(0.02, (time.monotonic() - began) / 20))
 
 

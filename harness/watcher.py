@@ -56,7 +56,7 @@ class Watcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Close the connection. Read what has not been read: otherwise the closing frame behind it takes 10 s."""
+        """Close the connection. Read the remaining frames, or the wait for the close frame behind them takes 10 s."""
         closing = asyncio.ensure_future(self.socket.close())
         with suppress(ConnectionClosed, ConcurrencyError):  # a task of the test may still read
             while True:

@@ -195,7 +195,7 @@ def template(migrated: Servers) -> Servers:
 
 @pytest.fixture(scope="session")
 def system(template: Servers) -> Iterator[System]:
-    """Yield the running product, shared by tests that change nothing in it except for new students and jobs."""
+    """Yield a running product that many tests share. They may add data, but must not change what other tests need."""
     with scratch_folder("system") as folder, running_system(template, folder, "shared_system") as running:
         yield running
 

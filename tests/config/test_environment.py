@@ -14,7 +14,7 @@ OURS = {name.upper() for name in Environment.model_fields}
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set a valid SECRET_KEY, and none of the product's other variables."""
+    """Set a valid SECRET_KEY, and unset all other variables of the product."""
     for name in OURS & set(os.environ):
         monkeypatch.delenv(name)
     monkeypatch.setenv("SECRET_KEY", SECRET)

@@ -35,7 +35,7 @@ def url(address: str) -> str:
 
 
 async def operator(system: System, address: str = "") -> Watcher:
-    """Return a client that watches the figures of the whole system, as the page of the admin does."""
+    """Return a client that watches the figures of the whole system, as the admin's page Operations does."""
     ticket = Ticket(SYSTEM_TENANT, 1, "admin", "operator", TopicFilter.of([STATS]), 300)
     return await Watcher.connect(url(address or system.address), issue_ticket(ticket, system.ticket_key()))
 
