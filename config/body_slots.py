@@ -31,7 +31,10 @@ class SlotLimits:
 
 
 class NoSlotError(Exception):
-    """There is no slot for another large body now. `is_own` is true if the sender or its tenant has too many bodies."""
+    """There is no slot for another large body now.
+
+    `is_own` is true if the sender or its tenant already sends too much.
+    """
 
     def __init__(self, message: str, *, is_own: bool) -> None:
         super().__init__(message)

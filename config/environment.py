@@ -46,7 +46,10 @@ SECRETS = frozenset(
         "REALTIME_METRICS_TOKEN",
     }
 )
-"""Variables with a key or a password. Their values are never shown, and are removed from the environment."""
+"""Variables with a key or a password. Messages never show their values.
+
+After `hide_secrets_once_read`, `read_environment` removes these variables from the environment.
+"""
 
 
 class Environment(BaseSettings):

@@ -1,7 +1,7 @@
-"""The size of forms.
+"""The size limit of a form that uploads a file.
 
-This is a separate module, because `config.environment` needs the size and must not import `config.body_limit`.
+This is a separate module, because `config.environment` needs the limit and must not import `config.body_limit`.
 """
 
 FORM_BYTES = 1_000_000
-"""How many bytes the form around an uploaded file may have."""
+"""How many bytes a form that uploads a file may have, without the file itself."""

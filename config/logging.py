@@ -1,7 +1,7 @@
 """Writes logs to standard error, one JSON object per line, with timestamp, level, event, and bound values.
 
-The log includes warnings, uncaught exceptions (also those in threads and finalizers), and records that cannot be
-formatted.
+The log includes Python's warnings, uncaught exceptions (also those in threads and finalizers), and records that cannot
+be formatted.
 """
 
 import logging.config
@@ -60,9 +60,9 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
             "refused": {"class": "config.logging.RefusedHandler"},
         },
         "root": {"handlers": ["stderr"], "level": level},
-        # Django's warnings about refused requests are not logged: the answers say what was wrong.
         "loggers": {
             "academy.audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
+            # Do not log this logger's warning about each answer with 4xx: the answer says what was wrong.
             "django.request": {"level": "ERROR", "filters": ["unavailable"]},
             "django.security": {"handlers": ["refused"], "level": "INFO", "propagate": False},
             # Remove uvicorn's own handlers, which do not write JSON.
@@ -105,7 +105,8 @@ class AuditFileHandler(logging.handlers.WatchedFileHandler):
 class RefusedHandler(logging.Handler):
     """Counts the requests that Django itself refuses. For each reason it logs one a minute, without a traceback.
 
-    Anybody can send any number of such requests. Django logs them as `django.security.<the exception>`.
+    Anybody can send any number of such requests. Django's loggers for them are `django.security.<exception>` and
+    `django.security.csrf`.
     """
 
     REASONS: ClassVar[dict[str, str]] = {"DisallowedHost": "host", "csrf": "csrf"}

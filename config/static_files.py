@@ -1,4 +1,7 @@
-"""Serves static files. Scripts and styles are compressed, once per process, for the browsers that accept gzip."""
+"""Serves static files, and compresses some of them for browsers that accept gzip.
+
+Scripts, styles and SVG images of at least 500 bytes are compressed, once per process.
+"""
 
 import gzip
 import hashlib

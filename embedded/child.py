@@ -46,7 +46,10 @@ def map_to(user: int) -> None:
 
 
 def end_with_parent(parent: int, number: int) -> None:
-    """Ask the kernel to send signal `number` when the parent ends. A later change of user would undo this."""
+    """Ask the kernel to send signal `number` when the parent ends. If the parent has already ended, exit.
+
+    A later change of user would undo the request.
+    """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)

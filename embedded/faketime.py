@@ -39,7 +39,7 @@ def environment(library: Path, offset_file: Path) -> dict[str, str]:
 
 
 def find() -> Path | None:
-    """Return an installed library that works, or None.
+    """Return a library that works. Search the system and `.tools/faketime`. Return None if there is none.
 
     A library that FAKETIME_LIBRARY names is returned without a trial.
     """
@@ -51,7 +51,7 @@ def find() -> Path | None:
 
 
 def get() -> Path:
-    """Return the library, and download it if none is installed. Raises EmbeddedError if none works."""
+    """Return the library that `find` finds. If it finds none, download one. Raises EmbeddedError if none works."""
     found = find()
     if found is None:
         debian.unpack("libfaketime", _FOLDER, "libfaketime")

@@ -1,7 +1,7 @@
 """Finds or installs a Firefox for the browser tests. `python -m embedded.firefox` prints its path.
 
 It tries in this order: `$FIREFOX`; a program on PATH; one that an earlier run put into `.tools/`; for root, Debian's
-package, which is installed; the same package, unpacked into `.tools/` (needs no root, but GTK on the system).
+package, which is installed; the same package, unpacked into `.tools/` (needs GTK on the system, but no root).
 """
 
 from __future__ import annotations

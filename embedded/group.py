@@ -32,7 +32,7 @@ BUCKET = "academy"
 
 @dataclass
 class Servers:
-    """The chosen servers, by their names in `run.json`. Access to a server that was not chosen raises EmbeddedError."""
+    """The chosen servers, keyed by their names in `run.json`. Access to any other server raises EmbeddedError."""
 
     by_name: dict[str, Server]
 

@@ -37,7 +37,7 @@ class Home:
         self.temporary = folder / "tmp"
 
     def ready_file(self, worker: str) -> Path:
-        """Return the file that a worker writes when it polls its queue."""
+        """Return the file that a worker writes each time that it polls its queue."""
         return self.folder / f"{worker}.ready"
 
     @classmethod

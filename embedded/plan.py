@@ -1,4 +1,4 @@
-"""The programs that `script/up` runs besides the servers, and their environment."""
+"""The product's programs that `script/up` runs, and their environment."""
 
 from __future__ import annotations
 

@@ -37,9 +37,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return {name: value for name, value in given.items() if name not in OWN_OPTIONS}
 
     def _configure_connection(self, connection: driver.BoundedConnection) -> bool:
-        """Set the time limits of a new connection.
+        """Set the time limits of a new connection (`OWN_OPTIONS`).
 
-        PostgreSQL's limit is set by a statement, because a pooler may refuse connection parameters.
+        `idle_in_transaction_seconds` is set by a statement, because a pooler may refuse connection parameters.
         """
         super()._configure_connection(connection)  # type: ignore[misc]
         options = self.settings_dict["OPTIONS"]

@@ -1,4 +1,4 @@
-"""The features of PostgreSQL that this back end requires, in addition to those that Django requires."""
+"""Tells Django which version of PostgreSQL this back end requires."""
 
 from django.db.backends.postgresql import features
 
