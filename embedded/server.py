@@ -23,7 +23,7 @@ class Server(Service):
 
     `folder` has the server's data, and also its log unless `log_file` is given. No other server may use the folder. If
     no `port` is given, the constructor chooses a free one, which stays the same when the server is restarted. With an
-    `external` address (a URL) no process is started: `pid` is None, and only `wait_ready` does something. With
+    `external` address (a URL) there is no process: `pid` is None, and `start`, `stop` and `kill` do nothing. With
     `durable=False`, for tests, acknowledged writes survive a stop, but not every crash.
     """
 

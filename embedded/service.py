@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POLL = 0.02  # seconds between two checks whether a service is ready
-_END_SECONDS = 5.0  # the time to end for a process that did not get ready; then it is killed, because it may hang
+_END_SECONDS = 5.0  # seconds: a process that did not get ready is killed if it takes longer than this to end
 _SAY_AFTER = 5.0  # seconds after which a line names the service that is not ready yet
 RUNS = "runs"
 

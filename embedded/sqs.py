@@ -16,8 +16,8 @@ from embedded.spawn import Order
 REGION = "ap-northeast-2"
 """The region of queues and buckets, unless AWS_REGION names another one.
 
-When the emulator starts after a kill, it restores the buckets from their files, and assigns all of them to the region
-that it was started with.
+When the emulator starts after a kill, it restores the buckets from their files, and assigns all of them to its current
+region (MINISTACK_REGION).
 """
 
 

@@ -32,7 +32,7 @@ class Tool:
     """A program: where it may be, and how to install it."""
 
     variable: str
-    """The environment variable for its path, which is tried first."""
+    """The environment variable for the program's path. If it is set, the program is not looked for elsewhere."""
     kind: str
     """The program's name in messages, such as "an nginx"."""
     option: str
@@ -83,7 +83,7 @@ class Tool:
 def run_installer(
     *argv: str | Path, environment: dict[str, str] | None = None, folder: Path | None = None, quiet: bool = False
 ) -> bool:
-    """Run an installer, and return whether it succeeded. Print its output only if it fails and is not `quiet`."""
+    """Run an installer, and return whether it succeeded. If it failed, print the end of its output, unless `quiet`."""
     run = subprocess.run(
         argv,
         stdin=subprocess.DEVNULL,

@@ -36,8 +36,8 @@ async def new_context(browser: Browser, **options: Any) -> BrowserContext:
 async def next_file_chooser(page: Page) -> "asyncio.Future[FileChooser]":
     """Return a future of the next file chooser that the page opens.
 
-    `page.expect_file_chooser` tells the browser to report file choosers, but does not wait until the browser does. If
-    the page opens one at once, the browser may cancel it instead. This function waits for the browser.
+    `page.expect_file_chooser` tells the browser to report file choosers, but does not wait for the browser's answer.
+    A file chooser that opens before the answer may be cancelled. This function waits for the answer.
     """
     chooser: asyncio.Future[FileChooser] = asyncio.get_running_loop().create_future()
     page.once("filechooser", lambda opened: chooser.set_result(opened))  # noqa: PLW0108 - Playwright cannot wrap a bound method

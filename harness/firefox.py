@@ -82,7 +82,7 @@ class FirefoxTab:
         return any(node["sharedId"] == element for node in answer["nodes"])
 
     async def choose_files(self, element: str, *files: Path) -> None:
-        """Choose the files of a file field, as its dialog does."""
+        """Choose `files` in a file field, as a user does in its dialog."""
         await self._firefox.command(
             "input.setFiles", context=self._context, element={"sharedId": element}, files=[str(file) for file in files]
         )

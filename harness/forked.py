@@ -96,7 +96,7 @@ def fork_server(variables: tuple[tuple[str, str], ...] = ()) -> ForkServer:
 
 
 class ForkedChild(Child):
-    """A child of the fork server. Tests can stop, kill and freeze it like any other process."""
+    """A child that a fork server makes, if possible. Tests can stop, kill and freeze it like any other process."""
 
     def _spawn(self) -> Process:
         """Start the program: as a fork of a fork server if possible, else as `Child` does.
