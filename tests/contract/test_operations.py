@@ -35,7 +35,7 @@ def operator(admin: Web) -> Iterator[httpx.Client]:
 
 
 def sign_in(client: httpx.Client, username: str) -> None:
-    """Sign in to the page, and let the client send what the page's own requests send."""
+    """Sign in to the page, and give the client the headers of the page's own requests."""
     assert sign_in_operator(client, username, goal=PATH).url.path == PATH
     client.headers.update(
         {

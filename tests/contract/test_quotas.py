@@ -23,7 +23,7 @@ Send = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 
 @pytest.fixture(scope="module")
 def tight(template: Servers) -> Iterator[System]:
-    """Yield a running product with small quotas and without workers. It stores its files in a folder."""
+    """Yield a running product with a quota of `JOBS` jobs and without workers. It stores its files in a folder."""
     with scratch_folder("system") as folder:
         media = {"S3_BUCKET": "", "MEDIA_ROOT": str(folder / "media")}
         with running_system(template, folder, "tight_system", QUOTA_JOBS=str(JOBS), **media) as running:

@@ -1,6 +1,6 @@
 """Tests of revocations, which a logout or a change of an account causes.
 
-A revocation takes effect at once, in every process, even if a message is lost.
+A revocation takes effect at once, in every process. If its message is lost, the next probe finds it.
 """
 
 import asyncio
@@ -198,7 +198,7 @@ async def test_another_process_learns_of_a_revocation_too(system: System, sessio
 
 
 async def test_the_probe_finds_a_revocation_whose_message_was_lost(system: System, session: httpx.AsyncClient) -> None:
-    """The test writes the mark to Redis without publishing a message, as if the message was lost."""
+    """The test writes the revocation to Redis without publishing a message, as if the message had been lost."""
     with system.another_web(REALTIME_PROBE_SECONDS="0.2") as web:
         ticket = await new_ticket(session)
         url = ticket["websocket_url"].replace(system.address.removeprefix("http"), web.address.removeprefix("http"))

@@ -40,8 +40,8 @@ def test_a_flood_of_sign_ins_does_not_occupy_the_only_database_connection(
         found = statuses(flood)
     assert set(answers) == {200}
     assert len(answers) >= number  # the other academy got at least one answer for each sign-in
-    # On a busy machine the numbers vary. Some sign-ins wait too long in the hashing queue (503). A sign-in counts 1
-    # until it succeeds, and one half afterwards. So more of them are within the limit if they arrive one by one.
+    # On a busy machine, some sign-ins wait too long in the hashing queue (503). For the limit of an account, a sign-in
+    # counts 1 until it succeeds, and one half afterwards. So more sign-ins succeed if they arrive one by one.
     if password == PASSWORD:
         assert set(found) <= {200, 429, 503}
         assert found[200] <= 19  # of one account at one address, at most 19 succeed in a minute

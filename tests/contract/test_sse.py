@@ -99,7 +99,7 @@ async def test_last_event_id_goes_before_the_place_in_the_address(
 
 
 async def cookie_ticket(client: httpx.AsyncClient) -> str:
-    """Return the ticket from the cookie that a browser would store for this academy."""
+    """Request a ticket in a cookie. Return the ticket from the cookie of the academy `hanbit`."""
     answer = await client.post("/api/v1/realtime/ticket/", json={"cookie": True})
     return str(answer.cookies["realtime_hanbit"])
 
@@ -107,7 +107,7 @@ async def cookie_ticket(client: httpx.AsyncClient) -> str:
 def cookie_of(system: System, ticket: str, **changed: Any) -> dict[str, str]:
     """Return a cookie header with a changed ticket, signed with the server's key.
 
-    `changed` maps the names of claims, which must be times, to the seconds that are added to them.
+    `changed` names claims that are times, and gives the seconds to add to each.
     """
     key = system.ticket_key()
     claims = jwt.decode(ticket, key, ["HS256"], audience="realtime-cookie")

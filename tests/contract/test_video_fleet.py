@@ -57,7 +57,7 @@ def status_of(watcher: Watcher, topic: str) -> str | None:
 async def test_two_workers_together_run_no_more_than_the_fleet_may(
     system: System, short: bytes, tmp_path: Path
 ) -> None:
-    # Each encoding waits for a line. The sandbox forbids new processes, so the shell waits by itself.
+    # Each encoding waits for a line. The sandbox forbids new processes, so the shell waits with its built-in `read`.
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     wait = f'case "$*" in *-filter_complex*) read -r _ < {gate};; esac'

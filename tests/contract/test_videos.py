@@ -1,4 +1,4 @@
-"""Tests of videos over HTTP and as records: upload, watch, play, cancel, retry, and refusals."""
+"""Tests of videos over HTTP and as records: uploads, progress, playing, cancelling, retries, and refusals."""
 
 import asyncio
 import time
@@ -101,7 +101,7 @@ async def test_a_video_is_watched_from_pending_to_ready_polled_meanwhile_and_pla
 
 
 async def is_played(system: System, detail: dict[str, Any]) -> None:
-    """Check that the video can be played with its signed address alone, without a token."""
+    """Check that the video plays from its signed addresses without a token, and that other addresses are refused."""
     async with httpx.AsyncClient(base_url=system.address) as player:
         master = await player.get(detail["hls_url"])
         assert master.headers["content-type"] == "application/vnd.apple.mpegurl"

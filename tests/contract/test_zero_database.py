@@ -1,4 +1,4 @@
-"""Tests of guarantee 5: connections, reconnections and polls need no SQL, as counted by PostgreSQL."""
+"""Tests of guarantee 5: connections and polls need no SQL. The web process opens no link to PostgreSQL for them."""
 
 import asyncio
 

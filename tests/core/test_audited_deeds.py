@@ -37,7 +37,7 @@ def remove(client: Client, path: str) -> int:
 
 
 def lines(event: Event, deed: Callable[[], int]) -> list[tuple[str, bool]]:
-    """Do the deed. Return the subject of each line with this event, and whether it has an account and a session."""
+    """Do the deed. For each line with this event, return its subject, and whether it names an account and a session."""
     with capture_logs() as logs:
         assert deed() < 300
     return [(line["subject"], bool(line["user"] and line["session"])) for line in logs if line["event"] == event]

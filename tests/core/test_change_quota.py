@@ -15,7 +15,7 @@ from apps.core.models import User
 from tests.core.conftest import Asks
 
 WITHOUT = {"LogoutView", "PasswordView", "SessionListView", "SessionView", "PersonCloseView"}
-"""The views that take access away."""
+"""The views without this quota: they take access away."""
 
 
 @pytest.fixture(autouse=True)

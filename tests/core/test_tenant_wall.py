@@ -62,7 +62,10 @@ def tenant_models() -> list[type[Model]]:
 
 
 def test_rows_of_a_tenant_are_read_through_the_wall() -> None:
-    """In the repositories, a query on a model with a tenant begins with `rows_of`, or names the tenant."""
+    """In the repositories, a query on a model with a tenant begins with `rows_of`, or names the tenant.
+
+    The exceptions are in `ACROSS_TENANTS`.
+    """
     names = {model.__name__ for model in tenant_models()}
     bare = [
         f"{path.name}: {_model_of(node)}.objects, line {node.lineno}"

@@ -53,7 +53,7 @@ def sign_in(**changes: str) -> Any:
 
 
 def hashing_threads() -> set[str]:
-    """Return the kinds of threads that hashed a password."""
+    """Return the names of the threads that hashed a password, without their numbers."""
     return {name.rpartition("-")[0] for name in threads}
 
 

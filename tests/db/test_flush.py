@@ -38,7 +38,7 @@ def test_small_and_large_tables_are_emptied_and_content_types_and_permissions_st
 
 
 def test_rows_of_a_transaction_that_still_writes_are_not_left_behind() -> None:
-    """The other transaction commits when it sees that this one waits for it."""
+    """The writing transaction commits as soon as `empty_tables` waits for it."""
     parameters = connection.get_connection_params()
     waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND %s = ANY (pg_blocking_pids(pid))"
 
