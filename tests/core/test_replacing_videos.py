@@ -185,7 +185,7 @@ def test_each_step_of_a_replacement_is_audited(asks: Asks, tenant: Tenant, old: 
 
 
 def begun(logs: Any) -> list[tuple[str, int, int]]:
-    """Return the subject, new video and account of each line about a begun replacement that names a session."""
+    """Return subject, new video and account from the lines that have a session and say that a replacement has begun."""
     lines = [line for line in logs if line["event"] == "video_replacement_begun"]
     return [(line["subject"], line["replaced_by"], line["user"]) for line in lines if line["session"]]
 
