@@ -1,4 +1,4 @@
-"""A row and its record are written together, by one function only."""
+"""Tests that the row of a job or a video is written together with its record, and only by `PublishedRows`."""
 
 import ast
 import re
@@ -49,8 +49,8 @@ OTHER_ROWS = {
     "realtime/outbox/claims.py: _claimed(entry).update",
     "realtime/outbox/claims.py: rows.order_by().update",
 }
-"""Calls that write other tables. The test finds them because they write a column that is named like a published one, or
-name no columns."""
+"""Calls that the test finds but allows. The first one is part of a write by `PublishedRows`. The others write other
+tables, but they write a column that is named like a published one, or name no columns."""
 FILES = (": default_storage.save", ": book.save")
 
 
@@ -63,7 +63,7 @@ def product() -> Iterator[tuple[str, ast.Module]]:
 
 
 def columns_of(call: ast.Call) -> set[str] | None:
-    """Return the columns that a call names; None if it names none or writes the whole row."""
+    """Return the columns named in a call's keyword arguments; None for `**`, and for `save` without `update_fields`."""
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     named = {keyword.arg: keyword.value for keyword in call.keywords}
     if method.endswith("save") or "update_fields" in named:

@@ -23,7 +23,7 @@ class _Database(BaseHTTPRequestHandler):
 
     asked: list[str]
     away: str
-    """Requests about this ecosystem are not answered."""
+    """Requests about this ecosystem get the error 503. If it is empty, all requests are answered."""
 
     def do_POST(self) -> None:
         queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
@@ -58,7 +58,7 @@ class _Database(BaseHTTPRequestHandler):
 
 @pytest.fixture(params=[""])
 def database(request: pytest.FixtureRequest) -> Iterator[tuple[str, list[str]]]:
-    """Run a stand-in for the database of vulnerabilities, which knows nothing of the ecosystem of the parameter.
+    """Run a stand-in for the database of vulnerabilities. The parameter of the fixture is its `away`.
 
     Yield its address, and the list of the packages that clients ask about.
     """

@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def pointed_at(text: str, *, address: str | None = None, redis_url: str | None = None) -> str:
-    """Return the block with the tests' addresses in place of the documented ones, which must be in the block."""
+    """Return the block with each given address in place of the documented one, which must be in the block."""
     for documented, real in ((DOCUMENTED_ADDRESS, address), (DOCUMENTED_REDIS, redis_url)):
         if real is not None:
             assert documented in text
@@ -107,7 +107,7 @@ class Lines:
 
 @asynccontextmanager
 async def running_script(text: str, folder: Path) -> AsyncIterator[Lines]:
-    """Run a script, yield its lines, and end it when the block ends."""
+    """Run a script, yield its lines, and end it when the `with` block ends."""
     file = folder / "script.py"
     file.write_text(text, encoding="utf-8")
     process = await asyncio.create_subprocess_exec(

@@ -23,7 +23,7 @@ POLL, CONNECT, RESULT = page_of_docs("docs/how-to/replace-a-poller.md").fenced("
 
 @pytest_asyncio.fixture
 async def tab(system: System) -> AsyncIterator[Page]:
-    """Open the product's page, as a reader does before pasting into the console."""
+    """Open the product's page, as readers of the documentation do before they paste into the console."""
     async with running_chromium() as browser:
         tab = await (await new_context(browser)).new_page()
         await tab.goto(system.address)

@@ -1,4 +1,4 @@
-"""Tests that the changelog has a section for each release, and that its first section is that of the code's version."""
+"""Tests that each section of the changelog is about one release, and the first one about the code's version."""
 
 import re
 import tomllib

@@ -90,7 +90,10 @@ async def test_the_page_works_from_its_first_to_its_last_step(system: System, fo
 
 
 async def changed_before_a_worker_came(client: httpx.AsyncClient, folder: Path) -> str:
-    """Upload a video while no worker runs. Then run the block that cancels and retries it, and return the output."""
+    """Upload a video, run the block that cancels and retries it, and return the output of the block.
+
+    No worker may run yet, because it could change the status that the block prints.
+    """
     lecture = (await client.get("/api/v1/lectures/")).json()["results"][0]["id"]
     files = {"file": ("lesson.mp4", (folder / "lesson.mp4").read_bytes())}
     video = await client.post("/media/videos/", data={"title": "Lesson", "lecture": lecture}, files=files)

@@ -50,8 +50,8 @@ def made_postgres(scratch: Path) -> Path:
 def up(home: Path, made_postgres: Path) -> Iterator[Callable[..., Run]]:
     """Yield a function that starts `script/up` with stand-ins for the product's commands. End all runs afterwards.
 
-    A run begins with a copy of a database, because to create one takes a second of CPU time. With `from_nothing=True`,
-    the run creates its own database.
+    In a folder without a database, a run begins with a copy of one, because to create one takes a second of CPU time.
+    With `from_nothing=True`, the run creates its own database.
     """
     started: list[Run] = []
 

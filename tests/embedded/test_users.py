@@ -1,4 +1,7 @@
-"""The embedded servers, run by a user id without a name, as in many containers. Only PostgreSQL refuses such an id."""
+"""Tests that a user id without a name, as in many containers, can run the embedded servers.
+
+PostgreSQL refuses such an id, so `embedded.postgres_user` chooses another user for it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A random schedule of faults, drawn from a seed, against a running product with two more web processes."""
+"""Random faults, chosen by a seed, in a running product with additional web processes."""
 
 import asyncio
 import os
@@ -232,7 +232,7 @@ class Chaos:
 
 @asynccontextmanager
 async def faulty_webs(system: System, pair: RedisPair, number: int) -> AsyncIterator[list[Web]]:
-    """Run the system and `number` more web processes, each with its own proxy to Redis. Yield the added processes."""
+    """Run the system. Run and yield `number` additional web processes, each with its own proxy to Redis."""
     webs: list[Web] = []
     pair.proxies += [Proxy(pair.master.port) for _ in range(number)]
     try:
