@@ -62,11 +62,11 @@ class RedisServer(Server):
 
         Raises EmbeddedError for a dump if the server is durable: Redis would ignore it, and read the append-only file.
         """
+        if not self.running and dump is not None and self.durable:
+            raise EmbeddedError("A durable Redis cannot start from a dump: it reads its append-only file instead.")
         if not self.running and (empty or dump is not None):
             shutil.rmtree(self.data_folder, ignore_errors=True)
         if not self.running and dump is not None:
-            if self.durable:
-                raise EmbeddedError("A durable Redis cannot start from a dump: it reads its append-only file instead.")
             self.data_folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(dump, self.dump_file)
             self._proven = None  # another program may have written the dump
@@ -126,8 +126,8 @@ class RedisServer(Server):
         writer = redis_data.writer(self.data_folder)
         whose = f"{writer} or a later version wrote it" if writer else "It may be damaged"
         return (
-            f"Nothing in it was changed. {whose}: put the redis-server that wrote it first on PATH, repair a copy of "
-            "it (redis-check-aof, redis-check-rdb), or move it away to start with an empty one. "
+            f"Nothing in it was changed. {whose}: put the redis-server that wrote it before all others on PATH, "
+            "repair a copy of the data (redis-check-aof, redis-check-rdb), or move the data away to start without any. "
             f"The log is {self.log_file}."
         )
 

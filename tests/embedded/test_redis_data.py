@@ -185,7 +185,7 @@ def test_data_that_no_redis_can_read_get_one_clear_sentence_and_stay(
     text = str(raised.value)
     assert text.startswith(f"{PACKAGED_REDIS} cannot open the data in {server.data_folder}: ")
     assert "Nothing in it was changed" in text
-    assert "put the redis-server that wrote it first on PATH" in text
+    assert "put the redis-server that wrote it before all others on PATH" in text
     assert text.endswith(f"The log is {server.log_file}.")
     assert "\n" not in text
     assert _contents(server.data_folder) == before

@@ -93,6 +93,9 @@ def test_a_durable_redis_keeps_what_was_written_when_it_is_killed(scratch: Path)
         server.stop()
         with pytest.raises(EmbeddedError, match="cannot start from a dump"):
             server.start(dump=scratch / "any")
+        server.start()
+        server.wait_ready()
+        assert client.get("kept") == b"yes"
 
 
 def _query_value(server: PostgresServer, query: str) -> object:
