@@ -9,7 +9,8 @@ from harness.system import PASSWORD
 ENOUGH_TABS = 120
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.1
-# Waits until the view, or its dialog, or its list item that names `item`, contains a text.
+# Waits until the open dialog, or else the view, contains a text. If `item` is not null, the text has to be in the first
+# list item or table row that contains `item`.
 SEE = """([text, item]) => new Promise((resolve) => {
   const view = () => document.querySelector("dialog[open]") ?? document.querySelector("main");
   const names = (one) => one.checkVisibility() && one.innerText.includes(item);
@@ -43,7 +44,8 @@ WATCH = """() => new Promise((resolve) => {
   look();
 })"""
 DECODES = """() => MediaSource.isTypeSupported('video/mp4; codecs="avc1.64001f"')"""
-# Firefox adds the text of its own button, and that of the chosen file, which it cuts off because the field is tiny.
+# Firefox appends two texts to the label: that of its button, and the name of the chosen file. The field is so tiny that
+# Firefox cuts the second text down to "…".
 FILE_FIELD = "{} Browse… …"
 
 
@@ -118,7 +120,10 @@ class Person:
             raise AssertionError(f"The focus does not come to {name!r}. The page says:\n{text}") from None
 
     async def sees(self, *texts: str, item: str | None = None) -> None:
-        """Wait until each of these texts can be seen in the view or its dialog, or in the list item with `item`."""
+        """Wait until the open dialog, or else the view, shows each of these texts.
+
+        If `item` is given, wait until the first list item or table row that contains `item` shows them.
+        """
         for text in texts:
             try:
                 await self._tab.evaluate(SEE, [text, item])

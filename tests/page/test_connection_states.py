@@ -66,8 +66,8 @@ async def test_without_a_network_the_page_is_offline_at_once_and_live_again_afte
 ) -> None:
     page = await pages.open(system.address)
     await expect_state(page, "live")
-    # Note each reason, and do not wait for a state: the emulation may leave a socket open, and the next frame on this
-    # socket would make the page live again.
+    # Note each reason instead of waiting for a state: Chromium's offline mode may leave the WebSocket open, and the
+    # next frame would make the page live again.
     await page.locator("#connection").evaluate(
         """(line) => {
           window.reasons = [];

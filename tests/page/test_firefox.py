@@ -1,6 +1,6 @@
-"""Walks through the page in Firefox with the keyboard alone: each kind of job, each role, both languages, both widths.
+"""Walks through the page in Firefox with the keyboard alone: each kind of job, four roles, both languages, both widths.
 
-The walks combine these instead of trying all combinations. The tests in Chromium say more about each view.
+Each walk has one role, one language and one width. The tests in Chromium check each view in more detail.
 """
 
 from collections.abc import AsyncIterator
@@ -156,7 +156,7 @@ async def test_a_teacher_uploads_a_video_plays_it_and_only_watches_imports(
 
 
 async def plays(person: Person, language: str, button: str, title: str) -> None:
-    """Open the player with its button, watch, and close it. A Firefox that cannot decode the video is told so."""
+    """Open the player with its button, watch, and close it. If Firefox cannot decode the video, the player says so."""
     await person.use(button)
     await person.arrives_at(CLOSE[language], "button")
     await person.sees(title)

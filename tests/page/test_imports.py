@@ -75,7 +75,7 @@ async def sign_in(browser: Browser, system: System) -> AsyncIterator[SignIn]:
 
 
 async def fill_in(page: Page, tenant: str, username: str, password: str) -> None:
-    """Fill in the sign-in form and submit it by keyboard, in the order of its fields."""
+    """Fill in the sign-in form, going from field to field with Tab, and submit it with Enter."""
     await page.get_by_label("학원 코드").fill(tenant)
     await page.keyboard.press("Tab")
     await page.keyboard.type(username)

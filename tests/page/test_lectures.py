@@ -33,7 +33,7 @@ def refusals(page: Page) -> list[str]:
     found: list[str] = []
 
     def note(answer: Response) -> None:
-        # Rows that tests have made have no pictures.
+        # Videos that tests insert into the database have no pictures.
         if answer.status >= 400 and "/media/hls/" not in answer.url and not WITHOUT_A_ROW.search(answer.url):
             found.append(f"{answer.status} {answer.url}")
 

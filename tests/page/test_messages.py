@@ -45,7 +45,10 @@ async def api(system: System) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def received(gateway: Gateway, ending: str) -> list[tuple[str, str]]:
-    """Return number and text of each message whose text ends with `ending`. Messages of other tests may arrive, too."""
+    """Return the phone number and the text of each message whose text ends with `ending`.
+
+    The gateway may also have received messages of other tests.
+    """
     messages = [(message["to"], message["text"]) for message in gateway.received]
     return [(to, text) for to, text in messages if text.endswith(ending)]
 

@@ -139,7 +139,7 @@ async def test_a_running_import_is_cancelled_and_retried_by_keyboard_and_a_teach
             await expect(job(teacher, "여름학기.xlsx").get_by_role("button")).to_have_count(0)
             await owner.get_by_role("button", name="여름학기.xlsx 취소").press("Enter")
             await expect(job(owner, "여름학기.xlsx")).to_have_attribute("data-status", "CANCELLED")
-            # The button is gone: its card keeps the focus, so that a screen reader goes on there.
+            # The button is gone. The focus stays in the job's card, so that a screen reader goes on there.
             await expect(job(owner, "여름학기.xlsx").locator(":focus")).to_have_count(1)
             retry = owner.get_by_role("button", name="여름학기.xlsx 다시 시도")
             await retry.press("Enter")

@@ -1,4 +1,4 @@
-"""The operators' pages: an owner sees the figures of one academy; an operator sees all figures and dead letters."""
+"""The pages with the figures: an owner sees those of one academy; an operator sees all of them, and dead letters."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -190,7 +190,7 @@ async def test_the_page_breaks_no_rule_of_accessibility(operator: Page, system: 
     await expect(letter).to_have_count(1)
     for width, colours in ((1440, "light"), (360, "dark")):
         await operator.set_viewport_size({"width": width, "height": 800})
-        # Without motion, so that no button is checked while its colour still changes.
+        # Turn animations off: axe must not check a button while its colour still changes.
         await operator.emulate_media(color_scheme=colours, reduced_motion="reduce")  # type: ignore[arg-type]
         await check(operator, axe)
         assert await operator.evaluate("document.documentElement.scrollWidth") <= width

@@ -29,7 +29,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def lesson(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a video whose encoding takes 20 s."""
+    """Return a video of 80 s. A worker needs about 20 s to encode it."""
     path = tmp_path_factory.mktemp("lesson") / "고친 수업.mp4"
     path.write_bytes(sample(path.parent, SECONDS))
     return path
@@ -48,7 +48,7 @@ def card_of(page: Page, video_id: int) -> Locator:
 
 
 async def order(page: Page, *titles: str) -> list[str]:
-    """Return those of these titles that the list has, from its beginning."""
+    """Return which of these titles the list shows, in the order of the list."""
     shown = await page.locator("#videos-list > li h3").all_text_contents()
     return [title for title in shown if title in titles]
 

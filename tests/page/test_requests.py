@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_sc
 
 @pytest.fixture(scope="module")
 def academy(system: System) -> str:
-    """Return an academy without jobs of other tests. For such jobs the page would ask some seconds after it loads."""
+    """Return an academy without jobs of other tests, which the page would request some seconds after it loads."""
     return system.add_academy()
 
 

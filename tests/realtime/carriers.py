@@ -12,7 +12,7 @@ from realtime.records.record import Record, parse_record
 
 
 class RecordingCarrier:
-    """A transport that keeps the frames that it gets. After `fill`, each `send` waits until `drain` is called."""
+    """A transport that keeps the frames that it gets. After `fill`, `send` and `close` wait until `drain` is called."""
 
     name = "recording"
     answers_pings = True

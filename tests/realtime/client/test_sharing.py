@@ -111,7 +111,7 @@ FREEZE = """() => {
   window.post = BroadcastChannel.prototype.postMessage;
   BroadcastChannel.prototype.postMessage = () => undefined;
 }"""
-# Keeps the kinds of the messages that tabs send to each other.
+# Collects the kind of each message that tabs send to each other.
 OVERHEAR = """() => {
   window.heard = [];
   window.ear = new BroadcastChannel("realtime.s1");
@@ -168,7 +168,7 @@ async def test_of_several_tabs_that_miss_the_owner_only_one_replaces_it(tabs: Ta
         await page.evaluate("() => { held = []; }")
     await tabs.context.clock.run_for(28_000)
     for page in others:
-        await until(page, "held.length === 5")  # two claims for the feed, and three for the test
+        await until(page, "held.length === 5")  # the feed hears the claims of the two other tabs; `ear` hears all three
         await page.evaluate("() => { const now = held; held = null; now.forEach((hear) => hear()); }")
     steals = """() => {
       window.steals = 0;

@@ -45,8 +45,8 @@ def run(*argv: str | Path, folder: Path, text: str | None = None) -> str:
 def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of the tarball with the packed client.
 
-    Pack a copy, because packing makes the types in the package for a moment. Tests in other processes copy and serve
-    the folder meanwhile.
+    Pack a copy of the package: packing creates the folder `types/` in it, and removes it at the end. In the package
+    itself, this would disturb tests in other processes, which copy and serve its folder.
     """
     npm.packages()
     folder, project = tmp_path_factory.mktemp("tarball"), tmp_path_factory.mktemp("project")
