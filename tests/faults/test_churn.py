@@ -1,4 +1,4 @@
-"""After thousands of short connections, a web process holds no more memory, files or subscriptions than before.
+"""After many short connections, a web process holds no more memory, files or subscriptions than before.
 
 `script/test --faults` makes 20,000 connections, CI 600.
 """
@@ -33,7 +33,10 @@ pytestmark = pytest.mark.slow
 
 
 async def come_and_go(url: str, ticket: str, number: int) -> None:
-    """Open and end a connection. `number` selects how: close, close after a subscribe, reset, or event stream."""
+    """Open a connection and end it: a WebSocket (closed, closed after a subscribe, or reset), or an event stream.
+
+    `number` selects one of these four.
+    """
     websocket_url = url.replace("http", "ws") + "/ws/events/"
     if number % 5 == 4:
         async with await EventStream.open(f"{url}/api/v1/events/", ticket) as events:
@@ -59,7 +62,7 @@ async def churn(system: System, url: str, number: int) -> None:
 
 @dataclass(frozen=True)
 class Held:
-    """What a web process holds at one moment. `links` counts the connections to Redis, which pools open on demand."""
+    """What a web process holds at one moment. `links` is the number of its connections to Redis, opened on demand."""
 
     memory: int
     """Resident memory in bytes."""

@@ -80,7 +80,7 @@ async def faulty(template: Any) -> AsyncIterator[Faulty]:
 class Academy:
     """One academy during the test of one seed. All requests are sent in the name of the academy's owner.
 
-    A request is repeated until it succeeds. Only `ticket` raises at once if its request fails.
+    A request that fails because of a fault is repeated. Only `ticket` sends its request once, and raises if it fails.
     """
 
     def __init__(self, system: System, code: str) -> None:
@@ -128,7 +128,9 @@ class Academy:
 
 
 async def _retry_until_answered(request: Callable[[], Any]) -> httpx.Response:
-    """Repeat the request while the response is 401 or a server error. Fail if it is another error, otherwise return it.
+    """Repeat the request until it gets a response other than 401 and server errors.
+
+    Return this response if it is a success, otherwise fail.
 
     A process that started while the clock of Redis was wrong refuses good tokens until the clock has been right again
     for ten seconds (docs/explanation/clocks.md).

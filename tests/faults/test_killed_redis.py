@@ -76,9 +76,9 @@ async def test_without_redis_each_answer_says_so_in_one_sentence(own_system: Sys
     assert progress.headers["Retry-After"] == "5"
     assert (ready.status_code, alive.status_code) == (503, 200)
     assert "Redis cannot be reached" in ready.text
-    # Without Redis these requests cannot find out whether the session was ended, so they are refused before any work.
+    # Without Redis these views cannot check whether the session was ended, so they refuse requests before any work.
     assert (jobs.status_code, upload.status_code) == (503, 503)
-    # The WebSocket reads revocations from the database, so only the feed is missing.
+    # The WebSocket reads revocations from the database instead, so only the feed is missing.
     assert (code, reason) == (4003, "The feed cannot be read at the moment; try again in a few seconds.")
 
 

@@ -35,7 +35,7 @@ def refusing(code: str, system: System) -> AbstractContextManager[None]:
 
 
 async def everything_of(client: httpx.AsyncClient, ticket: str) -> list[int]:
-    """Return the status with which each endpoint answers this session."""
+    """Send one request of each kind in the client's session. Return the statuses of the responses."""
     answers = [
         await client.get("/api/v1/jobs/"),
         await client.post("/api/v1/realtime/ticket/"),

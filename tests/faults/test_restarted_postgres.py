@@ -86,7 +86,7 @@ def crash(postgres: PostgresServer, load: Load) -> None:
 
 
 def long_outage(postgres: PostgresServer, load: Load) -> None:
-    """Keep PostgreSQL down until the pool has given up connections and many requests were refused."""
+    """Keep PostgreSQL down until many requests were refused. By then the pool no longer retries by itself."""
     postgres.stop()
     load.wait_for(503, 5 * CLIENTS)
     postgres.start()

@@ -65,7 +65,7 @@ class MessagingBench(Bench):
         return self.write(text, *[self.student() for _ in range(students)])
 
     def outcomes(self, job_id: UUID) -> list[tuple[str, str]]:
-        """Return the status and the code of each message, in order."""
+        """Return the status and the code of each message, in the order of sending."""
         return list(repositories_messages.messages_of(self.tenant.pk, job_id).values_list("status", "code"))
 
     def result(self, job_id: UUID) -> dict[str, Any]:

@@ -32,7 +32,7 @@ async def write(client: httpx.AsyncClient, **body: Any) -> str:
 
 
 def texts_of(folder: Path, *job_ids: str) -> list[str]:
-    """Return the texts of these jobs. The folder may also have messages that other tests of the system left waiting."""
+    """Return the texts of these jobs. The folder may also have texts of jobs that earlier tests left waiting."""
     files = [file for job_id in job_ids for file in folder.glob(f"{job_id}-*.json")]
     return [json.loads(file.read_text(encoding="utf-8"))["text"] for file in files]
 

@@ -27,9 +27,10 @@ def prefix() -> str:
 
 
 def obey(per_minute: int, *rates: MessageRate) -> bool:
-    """Take the tokens of two seconds, half of which are in the full bucket. Return whether this took one second.
+    """Take as many tokens as are added in two seconds. Return whether this took 0.9 to 1.1 seconds.
 
-    If a busy machine pauses this process, it takes longer. The upper limit does not count such pauses.
+    The bucket is full at the beginning, so half of the tokens are there already. Pauses of a busy machine do not count
+    towards the 1.1 seconds.
     """
     number = 2 * per_minute // 60
     since = last = time.monotonic()

@@ -1,4 +1,4 @@
-"""Sending a bulk message: each recipient gets it at most once, whatever the response and whichever worker sends."""
+"""Sending messages: each reaches its recipient at most once, whatever the response and whichever worker sends."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""A provider that refuses some messages for a while: other messages are not delayed, and no message is sent twice."""
+"""A provider refuses some messages for a while: it accepts no message twice, and the others are not delayed."""
 
 import random
 import threading

@@ -104,7 +104,7 @@ async def test_the_lines_of_a_request_have_its_own_tenant(talking: System) -> No
 
 
 async def upload(client: httpx.AsyncClient, token: str) -> None:
-    """Upload a workbook while there is no storage for it. Check that the answer is 503."""
+    """Upload a workbook to a process whose bucket does not exist. Check that the response is 503."""
     files = {"file": ("x.xlsx", sample_workbook(1, seed=44))}
     headers = {"Authorization": f"Bearer {token}"}
     assert (await client.post("/api/v1/students/import/", files=files, headers=headers)).status_code == 503

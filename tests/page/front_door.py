@@ -163,7 +163,7 @@ class FrontDoor:
             to_product.close()
 
     async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass the product's response on to the browser, and remember its cookies."""
+        """Pass the product's response on to the browser, and remember the cookies that the response sets."""
         head = await reader.readuntil(b"\r\n\r\n")
         for line in head.decode("latin-1").split("\r\n"):
             name, _, value = line.partition(":")
