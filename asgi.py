@@ -28,7 +28,10 @@ from realtime.web.routing import with_realtime
 
 
 def serve_static(wrapped: Any) -> Any:
-    """Serve the `static/` folders of all apps. All other requests go to the wrapped application."""
+    """Serve the `static/` folders of all apps, except the admin's if `ADMIN_SITE` is off.
+
+    All other requests go to the wrapped application.
+    """
     server = StaticFiles(wrapped)
     for app in apps.get_app_configs():
         if app.label == "admin" and not settings.ADMIN_SITE:
@@ -37,7 +40,7 @@ def serve_static(wrapped: Any) -> Any:
         if not folder.is_dir():
             continue
         server.add_files(folder, prefix="static/")
-        # `realtime/static/realtime` links to `realtime/client`. `servestatic` follows no link that leaves a folder.
+        # `realtime/static/realtime` links to `realtime/client`. `servestatic` follows no link out of a folder.
         for link in filter(Path.is_symlink, folder.iterdir()):
             server.add_files(link.resolve(), prefix=f"static/{link.name}/")
     return server

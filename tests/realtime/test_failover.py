@@ -39,7 +39,7 @@ EVERYTHING = TopicFilter.of(["*"])
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an error replace even a new link, and check the server often, so that tests need not wait."""
+    """Let a wrong server's error end even a new link, and check the server often, so that tests need not wait."""
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.05)
 
@@ -108,7 +108,7 @@ def jobs(name: str, number: int = 10) -> list[str]:
 async def test_a_redis_that_is_promoted_twice_begins_an_epoch_each_time(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
-    """A is master, then B, then A again, which lacks what B accepted. The `run_id` of A has not changed."""
+    """A is master, then B, then A again, which lacks what B accepted. The `run_id` of A in `INFO` is still the same."""
     publisher = Publisher.from_url(pair.url)
     before = await finish(publisher, tenant_id, *jobs("before"))
     await watching.until_ended(set(jobs("before")))

@@ -1,4 +1,7 @@
-"""Tests of what a parser can still do when a hostile file controls it. They run as root and as an ordinary user."""
+"""Tests of what a parser can still do when a hostile file controls it.
+
+If root runs the tests, `spy.py` runs once as root and once as `nobody`.
+"""
 
 import json
 import os

@@ -56,7 +56,7 @@ row_lists = st.lists(st.one_of(good_rows, good_rows, good_rows, bad_rows), max_s
 befores = st.lists(
     st.builds(Before, names, phones, st.none() | st.integers(1, 3), st.booleans(), st.booleans(), st.booleans()),
     max_size=8,
-    # A unique index allows only one student of a name and phone, not counting deleted ones.
+    # Among students who are not deleted, a unique index allows only one with the same name and parent's phone.
     unique_by=lambda before: (before.name, before.parent_phone, before.deleted_days_ago),
 )
 

@@ -165,7 +165,7 @@ def test_a_change_to_what_is_there_already_is_no_change(academy: Academy) -> Non
 
 
 def at_once(*works: Any) -> list[Exception]:
-    """Run each of these functions in a thread of its own, all at the same moment. Return the errors."""
+    """Run each of these functions in a thread of its own, all at the same moment. Return each StudentExistsError."""
     errors: list[Exception] = []
     barrier = threading.Barrier(len(works))
 

@@ -1,4 +1,4 @@
-"""Videos of many kinds, made by ffmpeg for each test."""
+"""Functions and a fixture that make videos of many kinds with ffmpeg."""
 
 import os
 from collections.abc import Callable

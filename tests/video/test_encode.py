@@ -373,7 +373,7 @@ def test_the_remaining_time_is_estimated_from_the_pace_of_the_last_seconds(monke
 def test_a_video_from_which_no_picture_comes_is_refused(
     short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The stand-in for ffmpeg reads the source to its end and reports no error, but writes nothing."""
+    """The stand-in for `run_ffmpeg` imitates an ffmpeg that ends without an error, but writes nothing."""
     monkeypatch.setattr(encoder, "run_ffmpeg", lambda *_arguments, **_options: "frame=0")
     with pytest.raises(EncodingFailedError, match="frame=0"):
         encode(short, tmp_path, nothing)

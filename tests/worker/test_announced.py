@@ -215,10 +215,10 @@ def test_a_cancelled_upload_cannot_arrive(lesson: Session, owner: Caller) -> Non
 def test_a_user_has_a_limited_number_of_addresses_at_a_time(
     lesson: Session, owner: Caller, became: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An upload address counts until its file arrives or the address expires.
+    """An upload address counts until its file arrives or the address expires, even if the video is cancelled.
 
-    If the video is cancelled or deleted, another file can still be sent to the address. So it then counts until it
-    expires, and counts again if its file had arrived.
+    If the video is deleted, the address counts until it expires, even if the file has arrived, because another file
+    can be sent to that address.
     """
     monkeypatch.setattr(quotas, "ANNOUNCED_PER_USER", 3)
     announced = [announce(owner, lesson, 1) for _ in range(3)]

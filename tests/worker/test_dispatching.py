@@ -203,7 +203,7 @@ def test_a_transaction_that_is_rolled_back_sends_nothing(bench: Bench) -> None:
 
 
 def leave_behind(bench: Bench, number: int) -> None:
-    """Create jobs whose messages were not sent, as if their processes had died after the commit."""
+    """Create jobs whose messages were not sent, as if the process had died after the commit."""
     AIJob.objects.bulk_create(AIJob(tenant=bench.tenant, job_type="test") for _ in range(number))
 
 

@@ -112,7 +112,7 @@ def test_a_slot_that_is_taken_while_the_process_ends_is_free(
 
 
 def away(redis: Redis, monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
-    """Let so many commands that give slots back fail, as if Redis answered too late."""
+    """Let the first `answers` commands that give a slot back fail, as if Redis answered too late."""
     zrem, failures = redis.zrem, iter(range(answers))
 
     def answer_late(*arguments: Any) -> Any:

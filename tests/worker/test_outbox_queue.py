@@ -1,4 +1,4 @@
-"""Tests that a queue which cannot be used delays one request until its time-out, and the following ones not at all."""
+"""Tests of a queue that cannot be used: one request waits for a time-out, and those that follow do not wait."""
 
 import secrets
 from typing import Any

@@ -72,7 +72,7 @@ def deeds_on_video(tenant: Tenant, video_id: int, held: list[Any]) -> list[Deed]
 
 @pytest.mark.parametrize("seed", range(12))
 def test_after_any_sequence_of_operations_the_record_of_a_video_agrees_with_its_row(tenant: Tenant, seed: int) -> None:
-    """The operations include those on an announced upload: it can be cancelled, and arrive afterwards."""
+    """The video begins as an announced upload, which may be cancelled before its file arrives."""
     chance, video, held = Random(seed), announced(tenant), list[Any]()
     deeds = deeds_on_video(tenant, video.pk, held)
     for _ in range(STEPS):

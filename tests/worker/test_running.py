@@ -19,7 +19,7 @@ AT_ONCE = replace(QUICK, heartbeat_seconds=0.0)
 
 
 def claimed(bench: Bench) -> Running[ClaimedJob]:
-    """Submit and claim a job, as a worker does before it runs one."""
+    """Submit a job. Claim it as a worker does before it runs a job."""
     job_id = bench.submit()
     job = bench.store.claim(bench.tenant.pk, job_id, lease_alive=False)
     assert not isinstance(job, ClaimRefusal)
