@@ -148,7 +148,7 @@ class Client:
             self.fold[topic] = fields
 
     def _resolve_doubtful(self, shown: set[str]) -> None:
-        """Resolve the topics of the fold that are not in `shown`, as a client does with a detail view.
+        """Resolve the topics of the fold that are not in `shown`, as a client does by asking a detail view of the API.
 
         If the topic has ended in the database, and the fold has nothing later, the fold takes that end. Otherwise the
         topic is dropped, unless it has ended in the fold.

@@ -13,7 +13,7 @@ KEY = b"k" * 32
 
 
 def signed(**changed: Any) -> str:
-    """Return a valid ticket, with some claims changed. A claim that is None is left out."""
+    """Return a signed ticket. Its claims are valid, unless `changed` replaces them. None leaves a claim out."""
     now = clock.now()
     claims = {
         "aud": AUDIENCE, "iat": now, "exp": now + 60, "first": now, "tenant": 7, "user": 1, "session": "s",

@@ -37,7 +37,7 @@ class Case:
         return carrier
 
     def arrive(self, *topics: str, status: str = "PROCESSING") -> None:
-        """Deliver a new record of each topic, all in one read from Redis."""
+        """For each topic, deliver a message with a new record. All of them arrive in one batch."""
         records = [record(next(self.offsets), topic, status) for topic in topics]
         self.feed.receive([Message(self.feed.mirror.epoch, entry.offset, entry) for entry in records])
 

@@ -81,7 +81,7 @@ async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
 async def test_a_topic_with_which_a_connection_began_stays_watched_after_it_was_subscribed_and_unsubscribed(
     hub: Hub, publisher: Publisher, tenant_id: int
 ) -> None:
-    """To get a record, a client subscribes to topics that its connection began with, and unsubscribes again."""
+    """A client subscribes to topics with which its connection began, and to new ones. Then it unsubscribes from all."""
     began = TopicFilter.of(["job:a", "video:*"])
     subscriber, carrier = await join(hub, tenant_id, began)
     asked = TopicFilter.of(["job:a", "job:b", "video:*", "*"])
@@ -351,7 +351,7 @@ async def test_a_topic_that_a_client_names_during_a_read_of_the_whole_feed_is_re
 
 
 async def test_a_poll_counts_as_watching_only_if_it_names_the_figures(hub: Hub, tenant_id: int) -> None:
-    """A poll may name 200 topics. The hub remembers only that it named the figures."""
+    """A poll may name 200 topics. The hub remembers only polls that name the figures."""
     await hub.snapshot(tenant_id, TopicFilter.of(f"stats:{number}" for number in range(200)))
     assert (hub.watching_figures(), hub._polled) == ([], {})
     await hub.snapshot(tenant_id, TopicFilter.of([STATS]))

@@ -348,7 +348,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.promotions_left and (self.replicates or self.behind))
     def promote(self) -> None:
-        """Promote the replica. Open links stay open."""
+        """Promote the replica, and make the old master its replica. The links of hubs to the old master stay open."""
         self.promotions_left -= 1
         self.told = False
         if self.replicates:
@@ -431,7 +431,7 @@ class HubMachine(RuleBasedStateMachine):
         return scripts.snapshot(cast("list[bytes]", script(names, values)))
 
     def _compare(self, client: Client, fresh: dict[str, Record]) -> None:
-        """Raise any problem noted in the client's frames (guarantee 2). Compare its fold with `fresh` (guarantee 3)."""
+        """Raise the first problem that the client found (guarantee 2). Compare its fold with `fresh` (guarantee 3)."""
         for problem in client.problems:
             raise problem
         for topic, record in fresh.items():
@@ -447,7 +447,7 @@ class HubMachine(RuleBasedStateMachine):
     async def _compare_with_new(self, client: Client, hub: LossyHub, number: int) -> None:
         """Connect a new client with the same topics. Check that `client` holds each record that the new client is sent.
 
-        For each topic that the new client names, check that it is sent the record, or is told that Redis has none. This
+        Check that the new client is sent the record of each topic that it names, or is told that Redis has none. This
         includes topics that the feed does not show.
         """
         new = Client(self.tenant_id, sorted(client.topics.patterns), self.database)
@@ -504,7 +504,7 @@ def servers_of_its_own() -> Iterator[tuple[RedisServer, RedisServer]]:
 def test_every_client_ends_with_the_records_of_a_new_client(
     servers_of_its_own: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # Replace even a new link after an error, and check the server often, so that no example has to wait.
+    # Replace even a new link if it leads to a wrong server, and check the server often, so that no example has to wait.
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.02)
     # Each example sets these two values. After the test, monkeypatch restores them.

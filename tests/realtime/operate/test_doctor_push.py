@@ -1,4 +1,4 @@
-"""Tests of the doctor's check of a server: what it says for each way in which the server closes its connection."""
+"""Tests of the doctor's checks of push: a server closes the connection, or messages from Redis do not arrive."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

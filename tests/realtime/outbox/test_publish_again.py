@@ -33,7 +33,7 @@ def source() -> ListedSource:
 
 @pytest.fixture
 async def pair(tmp_path: Path, settings: Settings, forget_clients: Callable[[], None]) -> AsyncIterator[RedisPair]:
-    """Yield two masters, and an address that leads to the first.
+    """Yield a pair without replication, so that both servers are masters. Its address leads to the first.
 
     The tests write through `pair.url`. The relay's URL lacks the `/0`, so the relay has its own `links.Address`.
     """
@@ -45,7 +45,7 @@ async def pair(tmp_path: Path, settings: Settings, forget_clients: Callable[[], 
 
 
 async def in_thread(work: Callable[[], object]) -> None:
-    """Run `work` in a thread, because this event loop runs the proxy. Close the thread's database connection."""
+    """Run `work` in a thread, because the event loop runs the proxy of `pair`. Close the thread's database link."""
 
     def and_close() -> None:
         try:
@@ -135,7 +135,7 @@ async def test_a_revocation_that_went_to_the_old_master_is_written_again(
 async def test_a_look_reads_only_rows_that_were_sent_recently(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`publish_again` leaves older rows to the fill of the new master, which this test does not run."""
+    """Older rows are published only when a relay fills Redis. Here Redis was filled before the old row was written."""
     await in_thread(Relay().round)
 
     def sent_long_ago() -> None:

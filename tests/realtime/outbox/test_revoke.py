@@ -115,7 +115,7 @@ def test_a_revocation_that_was_never_sent_gets_its_time_from_the_relay_and_keeps
 
 
 def test_people_who_sign_in_after_a_revocation_stay_signed_in(server: RedisServer, tenant_id: int) -> None:
-    """A trigger wrote the row. A web process reads it first, and the relay sends it later."""
+    """The row was written by hand. A web process reads it first, and the relay sends it later."""
     before = time.time()
     written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:1"})
     web = another_process(server)

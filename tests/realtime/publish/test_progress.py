@@ -52,7 +52,7 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return a list. Each publish appends the seconds that it waited for Redis, or infinity if it gave up."""
+    """Return a list. Each publish that waits for Redis appends the seconds, or infinity if it gave up."""
     seen: list[float] = []
     waited = Pacer.waited
 

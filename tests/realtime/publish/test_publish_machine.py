@@ -200,7 +200,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]), topic=st.sampled_from(TOPICS), data=datas, stalled=st.booleans())
     def say_late_what_was_true_before(self, tenant: int, topic: str, data: dict[str, Any], stalled: bool) -> None:
-        """Publish a status late, as a relay does, after the attempt has reported progress."""
+        """Publish an unfinished topic's status again, without progress and dated 30 s back, as a late relay does."""
         known = self.models[self.tenants[tenant]].records.get(topic)
         if known is not None and rank(known) < TERMINAL:
             self.publish(

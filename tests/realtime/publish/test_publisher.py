@@ -339,7 +339,10 @@ def test_the_published_time_is_never_in_the_future(redis: Redis, tenant_id: int)
 def test_a_clock_of_redis_that_is_a_day_ahead_removes_no_topic_that_has_just_ended(
     redis: Redis, tenant_id: int
 ) -> None:
-    """By the workers' clocks, the topics ended an hour ago. By the clock of Redis, they ended 25 hours ago."""
+    """By the workers' clocks, the topics ended an hour ago. By the clock of Redis, they ended 25 hours ago.
+
+    They leave the index only when a worker publishes a record whose time is more than 24 hours after theirs.
+    """
     publisher = Publisher(redis)
     then = time.time() - DAY - HOUR
     for number in range(5):
