@@ -75,7 +75,10 @@ def choose(folder: Path, programs: Sequence[Path]) -> str | None:
 
 
 def give(folder: Path, user: str | None) -> None:
-    """Make the user the owner of everything in `folder`. The last start may have chosen another user."""
+    """Make the user of the server the owner of everything in `folder`, because the last start may have chosen another.
+
+    With `user` "set", the owner is nobody. Otherwise it is the user of this process. With None, change nothing.
+    """
     if user is None:
         return
     owner, group = (NOBODY, NOBODY) if user == "set" else (os.geteuid(), os.getegid())

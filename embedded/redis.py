@@ -39,7 +39,7 @@ class RedisServer(Server):
     program: Path | None = None
     """The server program. By default it is the first one found that works and can open the data."""
     _proven: Path | None = None
-    """The program that has opened the data of this server before, or that will create them."""
+    """The program of the last start, which can open the data. None before that, and after a dump was copied."""
     kind = "redis"
     variable = "REDIS_URL"
     default_port = 6379

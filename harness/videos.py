@@ -41,7 +41,7 @@ def slow_ffmpeg(folder: Path) -> str:
 
 
 async def lecture_of(client: httpx.AsyncClient) -> int:
-    """Return the id of a lecture of the demo data. Other tests may have added lectures."""
+    """Return the id of a lecture of the demo data, found by its title, because other tests may have added lectures."""
     found: int = (await lecture_with_title(client, "고3 국어 모의고사"))["id"]
     return found
 

@@ -57,7 +57,7 @@ def fill(text: str, name: str) -> str:
 
 
 def carrier_bytes(text: str) -> int:
-    """Return the size of a text as Korean carriers count it: an ASCII letter has one byte, any other letter two."""
+    """Return the size of a text as Korean carriers count it: an ASCII character has one byte, any other two."""
     return 2 * len(text) - len(text.encode("ascii", "ignore"))
 
 

@@ -169,7 +169,8 @@ class PubSubLink:
         try:
             async with asyncio.timeout(self._connect_seconds):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                # Refuse a replica here: while it has a master, it delivers messages just as the master does.
+                # `links.history` raises ReadOnlyError if the server is a replica. Nothing later would show that, since a
+                # replica with a master delivers the same messages as the master.
                 self.history = links.history(await links.replication_of(connection))
                 self._connection, self.connected = connection, True
                 self._connected_at = asyncio.get_running_loop().time()

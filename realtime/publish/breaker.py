@@ -19,7 +19,7 @@ class Patience:
         self.left = max(0.0, self.left - seconds)
 
     def answered(self, seconds: float) -> None:
-        """Restore the whole budget if Redis answered quickly: this time is at most a tenth of the budget."""
+        """Restore the whole budget if Redis answered quickly, that is, within a tenth of the budget."""
         if seconds <= self._seconds / 10:
             self.left = self._seconds
 

@@ -31,7 +31,7 @@ REFUSED = "refused"
 CIRCUIT_OPEN = "circuit_open"
 """The update was not sent, because earlier requests to Redis had failed."""
 NO_THREAD = "no_thread"
-"""The process is ending and can start no thread."""
+"""The update was not sent, because the process is ending and can start no thread."""
 
 IDLE_SECONDS = 10.0
 """A sender that has nothing to do for this long ends. The next update starts another."""

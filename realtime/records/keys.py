@@ -117,7 +117,7 @@ class Keys:
         return f"{self.prefix}realtime:memory"
 
     def memory_noted(self) -> str:
-        """Return the key that exists for a minute after an entry was added to the list of `memory`."""
+        """Return the key that exists for a minute after an entry was added to the list at the key `memory()`."""
         return f"{self.prefix}realtime:memory:noted"
 
     def tenant_of_feed(self, channel: str) -> int:

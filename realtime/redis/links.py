@@ -124,9 +124,10 @@ def permanent_connection(redis: AsyncRedis) -> AsyncConnection:
 
 
 def _is_wrong_server(problem: Exception) -> bool:
-    """Return whether this error has one of WRONG_SERVER_CODES.
+    """Return whether this error shows that the server is the wrong one, or cannot serve now.
 
-    An error of a script may have a code of CODES in the middle of its text: `refusal` finds it there.
+    Most errors begin with their code. An error of a script may have it in the middle of its text: `refusal` finds those
+    codes of WRONG_SERVER_CODES with which Redis refuses a write.
     """
     code = getattr(problem, "status_code", None) or str(problem).partition(" ")[0]
     return code in WRONG_SERVER_CODES or refusal(problem) is not None

@@ -67,8 +67,8 @@ class OldKeys:
         """Add an old worker's progress, if there is any, to the latest record of one topic. Return the record.
 
         Add nothing if the record has progress, is terminal, or is not of the first attempt. Return None if the tenant
-        has no record of its own: without one nothing proves that the topic belongs to the tenant. The database is not
-        queried. Raise RedisError if Redis fails.
+        has no record of this topic: without one nothing proves that the topic belongs to the tenant. Raise RedisError
+        if Redis fails. The database is not queried.
         """
         record, has_progress = self._own([(tenant_id, topic)])[0]
         # An old key has no attempt number: its progress counts as progress of the first attempt.

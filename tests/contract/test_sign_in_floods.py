@@ -40,8 +40,9 @@ def test_a_flood_of_sign_ins_does_not_occupy_the_only_database_connection(
         found = statuses(flood)
     assert set(answers) == {200}
     assert len(answers) >= number  # the other academy got at least one answer for each sign-in
-    # On a busy machine, some sign-ins wait too long in the hashing queue (503). For the limit of an account, a sign-in
-    # counts 1 until it succeeds, and one half afterwards. So more sign-ins succeed if they arrive one by one.
+    # 503: on a busy machine, some sign-ins wait too long in the hashing queue. 429: the account has reached its limit.
+    # A sign-in counts 1 towards this limit, and only one half once it has succeeded. So the fewer sign-ins run at the
+    # same time, the more of them succeed.
     if password == PASSWORD:
         assert set(found) <= {200, 429, 503}
         assert found[200] <= 19  # of one account at one address, at most 19 succeed in a minute

@@ -70,8 +70,8 @@ class Roamer:
                 await self.free.wait()
                 asks = set(self.asks)
                 self.take(await watcher.read())
-                # A client that stays connected is sent the end of each topic that its first snapshot contains. If that
-                # snapshot lacks unfinished topics that the client holds, the client has to reconnect and name them.
+                # A connection brings the final record only of topics that its first snapshot contains. `take` adds to
+                # `asks` the unfinished topics that the snapshot lacks: the client has to reconnect and name them.
                 if number < 2 and self.asks - asks:
                     return
 

@@ -1,4 +1,4 @@
-"""A real HTTP gateway in a thread: it keeps the requests it receives, and the test decides the responses."""
+"""A stand-in for an HTTP gateway, in a thread. It keeps the requests, and sends the responses that the test sets."""
 
 import json
 import socket

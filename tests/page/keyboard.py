@@ -132,7 +132,7 @@ class Person:
                 raise AssertionError(f"There is no {text!r} to be seen. The page says:\n{shown}") from None
 
     async def watches(self) -> str:
-        """Wait until the video in the player moves, or the player says why it does not. Return what it says."""
+        """Wait until the video in the player moves or the player says why it does not. Return what it says, or ""."""
         said: str = await self._tab.evaluate(WATCH)
         return said
 

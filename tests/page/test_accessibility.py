@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_sc
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 STILL = "reduce"
 """Turns animations off: axe must not check a button while its colour still changes."""
-# axe takes less time if it makes no selectors, and lists all elements only for the rules that the page breaks.
+# Two options save time: axe makes no selectors, and it lists all elements only for the rules that the page breaks.
 RUN = """async rules => {
   const options = { runOnly: rules, selectors: false, resultTypes: ["violations"] };
   const { passes, violations } = await axe.run(document, options);

@@ -507,7 +507,7 @@ def test_every_client_ends_with_the_records_of_a_new_client(
     # Replace even a new link if it leads to a wrong server, and check the server often, so that no example has to wait.
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.02)
-    # Each example sets these two values. After the test, monkeypatch restores them.
+    # Each example changes these two values. Set them here, so that monkeypatch restores the original ones at the end.
     monkeypatch.setattr(realtime.feed.hub, "LINGER_SECONDS", 30.0)
     monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 256)
     run_state_machine_as_test(

@@ -184,7 +184,7 @@ class Discarded:
 
 
 def take_discarded(patience: timedelta) -> Discarded | None:
-    """Claim the video whose unneeded files have been due for the longest time. Return None if there is none.
+    """Claim the video whose unneeded files have been due for deletion the longest. Return None if no files are due.
 
     After `patience` another process may claim the video. Only sweeps may call this.
     """
