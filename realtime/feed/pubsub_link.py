@@ -169,7 +169,7 @@ class PubSubLink:
         try:
             async with asyncio.timeout(self._connect_seconds):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                # `links.history` raises ReadOnlyError if the server is a replica. Nothing later would show that, since a
+                # `links.history` raises ReadOnlyError for a replica. Nothing later would show that it is one, because a
                 # replica with a master delivers the same messages as the master.
                 self.history = links.history(await links.replication_of(connection))
                 self._connection, self.connected = connection, True

@@ -44,7 +44,7 @@ class Republisher:
         self._since = 0.0
 
     def plan(self, back_seconds: float = 0.0) -> None:
-        """Plan a look after each of `LOOKS` seconds. The first look includes rows sent in the `back_seconds` before now."""
+        """Plan a look after each of `LOOKS` seconds. The first look also covers the last `back_seconds` before now."""
         now = time.monotonic()
         self._since = now - back_seconds
         self._due = [now + seconds for seconds in LOOKS]

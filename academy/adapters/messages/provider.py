@@ -26,7 +26,7 @@ class Outgoing:
 
 
 class Provider(Protocol):
-    """Sends messages. Two threads must not call `send` at the same time. `close` closes connections that were kept open."""
+    """Sends messages. Two threads must not call `send` at the same time. `close` closes the connections kept open."""
 
     def send(self, message: Outgoing) -> None:
         """Send a message, and return when the provider has accepted it.
