@@ -44,7 +44,7 @@ class SentJob:
 
 @dataclass(frozen=True, slots=True)
 class _Lane(Generic[Row]):
-    """The rows whose messages go through one queue. `slots` is the name of the setting with the number of slots."""
+    """The rows whose messages go through one queue. The setting named `slots` has the number of slots of the fleet."""
 
     queue: str
     unfinished: Callable[[], QuerySet[Row]]

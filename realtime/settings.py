@@ -51,5 +51,5 @@ class Settings:
 
 
 def variable(name: str) -> str:
-    """Return the name of the Django setting of a field."""
+    """Return the name of the Django setting for a field of `Settings`."""
     return PREFIX + name.upper()

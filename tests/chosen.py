@@ -63,7 +63,7 @@ def _reach(paths: Sequence[str], folders: Sequence[Path]) -> bool:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print what the arguments choose, and return the exit code."""
+    """Print the line that the docstring of this module describes, and return the exit code."""
     # Do not load the project's settings and fixtures: loading them would take seconds and start servers.
     return int(pytest.main(["-c", os.devnull, "--noconftest", *words], plugins=[_Look()]))
 

@@ -69,5 +69,5 @@ def cost_class_of(size: int) -> CostClass:
 
 
 def unsendable_letters(text: str) -> str:
-    """Return the letters of a text, each once, that text messages cannot carry, such as emoji."""
+    """Return the characters of a text that text messages cannot carry, such as emoji. Each is returned once."""
     return "".join(dict.fromkeys(letter for letter in text if not letter.encode("cp949", "ignore")))

@@ -181,8 +181,8 @@ class UnwrittenMarks:
     def _read(self, *, everything: bool) -> None:
         """Read from the database the marks that Redis does not have yet, and keep them in memory.
 
-        With `everything`, also read the marks that Redis has received in the last `KEPT_SECONDS`. Afterwards
-        `_unreadable` says whether the read failed. If Redis accepts marks, but still lacks some, call `_leave_note`.
+        With `everything`, also read the marks that Redis has received in the last `KEPT_SECONDS`. Without it, leave a
+        note if Redis accepts marks but still lacks some. Afterwards `_unreadable` says whether the read failed.
         """
         if self._committed is None:
             return

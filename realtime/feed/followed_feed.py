@@ -223,8 +223,9 @@ class FollowedFeed:
     async def _fetch(self) -> Snapshot:
         """Read what is new in the feed. Retry until a read succeeds.
 
-        If the feed does not continue from the mirror, or the mirror holds too much, read the whole feed instead, with
-        the topics of `_topics_besides`.
+        If the feed does not continue from the mirror, or the mirror holds records that it may drop, read the whole feed
+        instead, and also the topics of `_topics_besides`. If these become more meanwhile, read again, at most
+        `MAX_LATE_READS` times.
         """
         delay = RETRY_SECONDS[0]
         late_reads = 0

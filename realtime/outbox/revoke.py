@@ -70,10 +70,11 @@ def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
     """Revoke as `revoke_on_commit` does, but at once, and end the project's own sessions.
 
-    Call this outside a transaction. The project's function in `REALTIME_END_SESSIONS` ends the sessions. Raise
-    RedisError if the revocation could not be announced to any process. If the row of the revocation was written to the
-    database, the relay announces the revocation as soon as Redis can be reached. Raise DatabaseError if the sessions
-    could not be ended.
+    Call this outside a transaction. The project's function in `REALTIME_END_SESSIONS` ends the sessions.
+
+    Raise RedisError if Redis did not accept the revocation, so that no process may know of it. If its row is in the
+    database, the relay announces it as soon as Redis can be reached. Raise DatabaseError if the row could not be
+    written: then the project's function is not called. Without such a function, only a RedisError is raised.
     """
     payload = _payload(tenant_id, user_id, session_id)
     try:

@@ -21,7 +21,7 @@ class OutboxSource:
         self._read_at = float("-inf")
 
     def tenants(self) -> list[int]:
-        """Return the ids of the tenants. They are read at most once a minute, because the query uses no index."""
+        """Return the ids of the tenants with rows in the outbox. The query runs at most once a minute."""
         if time.monotonic() - self._read_at >= TENANTS_SECONDS:
             self._tenants = list(OutboxEntry.objects.values_list("tenant_id", flat=True).distinct())
             self._read_at = time.monotonic()

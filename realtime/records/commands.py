@@ -76,7 +76,7 @@ class Commands:
         return names, [topic, attempt, self.limits.lease_seconds]
 
     def lease_left(self, tenant_id: int, topic: str) -> Call:
-        """Return keys and arguments of `lease_left.lua`, which answers in milliseconds."""
+        """Return keys and arguments of `lease_left.lua`. Its answer is how many milliseconds of the lease are left."""
         return [self._keys.leases(tenant_id)], [topic]
 
     def try_write(self, redis: Any) -> Any:

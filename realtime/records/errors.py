@@ -52,7 +52,7 @@ class BadFrameError(RealtimeError):
 
 
 class FeedUnavailableError(RealtimeError):
-    """The feed cannot be read, or revocations cannot be checked, at the moment. In most cases Redis does not answer."""
+    """The feed cannot be read, or revocations cannot be checked, mostly because Redis does not answer."""
 
 
 class UnsendableError(RealtimeError):

@@ -1,4 +1,4 @@
-"""The push engine's source rebuilds the published records of jobs and videos from the database."""
+"""Tests that `AcademySource` gives the push engine the records of jobs and videos, rebuilt from the database."""
 
 import time
 from collections.abc import Callable

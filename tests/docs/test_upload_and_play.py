@@ -90,7 +90,7 @@ async def test_the_page_works_from_its_first_to_its_last_step(system: System, fo
 
 
 async def changed_before_a_worker_came(client: httpx.AsyncClient, folder: Path) -> str:
-    """Upload a video, run the block that cancels and retries it, and return the output of the block.
+    """Upload a video, run the code block of the page that cancels and retries it, and return what the block prints.
 
     No worker may run yet, because it could change the status that the block prints.
     """

@@ -78,7 +78,7 @@ async def test_without_redis_each_answer_says_so_in_one_sentence(own_system: Sys
     assert "Redis cannot be reached" in ready.text
     # Without Redis these views cannot check whether the session was ended, so they refuse requests before any work.
     assert (jobs.status_code, upload.status_code) == (503, 503)
-    # The WebSocket reads revocations from the database instead, so only the feed is missing.
+    # The WebSocket reads revocations from the database instead, so it accepts the ticket. But it cannot read the feed.
     assert (code, reason) == (4003, "The feed cannot be read at the moment; try again in a few seconds.")
 
 

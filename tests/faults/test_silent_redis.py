@@ -79,7 +79,7 @@ async def visitor_at(system: System, web: Web) -> AsyncIterator[Visitor]:
 
 
 async def log_out(system: System, visitor: Visitor) -> int:
-    """Log the visitor out at another process than its own. Return the status of the response."""
+    """Log the visitor out at `system.address`, which is not the process that it uses. Return the status."""
     async with httpx.AsyncClient(base_url=system.address, headers=visitor.client.headers, timeout=60) as elsewhere:
         return (await elsewhere.post("/api/v1/auth/logout/")).status_code
 

@@ -21,7 +21,7 @@ class Lanes:
         self._sending: dict[Future[None], Message] = {}
 
     def __len__(self) -> int:
-        """Return how many messages are at the provider."""
+        """Return how many messages are being sent: the provider has been given them, and has not answered yet."""
         return len(self._sending)
 
     def send(self, message: Message, key: str) -> None:

@@ -135,7 +135,10 @@ async def test_a_revocation_that_went_to_the_old_master_is_written_again(
 async def test_a_look_reads_only_rows_that_were_sent_recently(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Older rows are published only when a relay fills Redis. Here Redis was filled before the old row was written."""
+    """Rows that were sent longer ago are sent again only when a relay fills an empty Redis.
+
+    Here the first round fills Redis. Then a row is added that seems to have been sent ten minutes ago.
+    """
     await in_thread(Relay().round)
 
     def sent_long_ago() -> None:

@@ -1,4 +1,4 @@
-"""Tests of revocations that Redis does not accept at once: their times, their way to Redis, and the HTTP responses."""
+"""Tests of revocations that Redis does not accept at once: what they revoke, when Redis gets them, and the answers."""
 
 import time
 from collections.abc import Callable, Iterator

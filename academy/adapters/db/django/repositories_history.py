@@ -71,7 +71,7 @@ def history_of(tenant_id: int, student_id: int) -> QuerySet[Any, dict[str, Any]]
 
 
 def _entries(rows: QuerySet[Any], **columns: Any) -> QuerySet[Any, dict[str, Any]]:
-    """Select the columns of a history from rows of one kind. Each kind gets the same columns and types, for UNION."""
+    """Select the columns of a history from rows of one model. UNION needs the same columns and types for all models."""
     text: Field[Any, Any] = CharField()
     kinds = {
         "when": DateTimeField(),

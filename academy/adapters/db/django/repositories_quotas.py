@@ -91,10 +91,10 @@ class Announced:
 
 
 def announced(tenant_id: int) -> list[Announced]:
-    """Return the announced uploads of a tenant, oldest first, even those of cancelled and deleted videos.
+    """Return the uploads of a tenant whose files may still take up further space, oldest first.
 
-    Leaves out uploads whose address has expired. Also leaves out uploads that have arrived and whose video was not
-    deleted: if such a file is sent again, it replaces the file that is already counted.
+    The address of such an upload has not expired. Its file has not arrived, or its video was deleted. If a file has
+    arrived and its video was not deleted, the quotas count this file already, and sending it again only replaces it.
     """
     absent = Q(uploaded_at=None) | Q(deleted_at__isnull=False)
     rows = rows_of(tenant_id, Video).filter(absent, _address_is_good()).order_by("created_at")

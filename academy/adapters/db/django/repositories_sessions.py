@@ -74,7 +74,7 @@ def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) ->
         sessions = sessions.filter(user_id=user_id)
     with transaction.atomic():
         of_tenant = session_id is None and user_id is None
-        # The engine has revoked the whole tenant, so its sessions need no marks of their own.
+        # If the engine has revoked everything of the tenant, the triggers need not revoke each session.
         with revoked_by_caller() if of_tenant else nullcontext():
             sessions.update(ended_at=timezone.now())
 
