@@ -14,6 +14,7 @@ HOST = "127.0.0.1"
 _LOWEST = 15_000
 _USUAL_EPHEMERAL = 32_768
 _chosen: deque[int] = deque(maxlen=1000)
+_kept: set[int] = set()
 
 
 def _below_ephemeral() -> int:
@@ -26,9 +27,14 @@ def _below_ephemeral() -> int:
     return first if first > _LOWEST + 1_000 else _USUAL_EPHEMERAL
 
 
+def keep(port: int) -> None:
+    """Keep a port for a server that starts later. `is_free` and `free_port` leave it out from now on."""
+    _kept.add(port)
+
+
 def is_free(port: int) -> bool:
-    """Return whether a server could listen at this port now."""
-    return why_not(port) is None
+    """Return whether a server could listen at this port now, and the port is not kept for another server."""
+    return port not in _kept and why_not(port) is None
 
 
 def answers(port: int) -> bool:

@@ -139,6 +139,7 @@ class Up:
         reason = ports.why_not(self.port)
         if reason is not None:
             raise EmbeddedError(f"Port {self.port} {reason}: choose another one with --port N.")
+        ports.keep(self.port)  # the web server starts last, so another server could take the port before
 
     def _bring_up(self, services: Sequence[Service]) -> None:
         for service in services:
