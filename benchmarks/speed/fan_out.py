@@ -1,0 +1,114 @@
+"""Measures a fan-out: records that are published to tenants, and arrive at all connections of the tenant."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.speed import processes
+from benchmarks.speed.generator import Clients, Generator, connected
+from benchmarks.speed.servers import SERVERS, Target
+from embedded.home import PROJECT
+
+START_SECONDS, WARM_UP_SECONDS = 1.5, 1.0
+"""A publisher needs the first to start. Then it publishes for the second before the window begins."""
+RECORD_BYTES = 290
+IN_TIME_MS = 200
+"""A server keeps up with a rate if 99 % of the records arrive within this time, and none is lost."""
+
+
+@dataclass(frozen=True)
+class FanOut:
+    """The figures of one window. `rate` is in deliveries a second: a record counts once for each of its clients."""
+
+    server: str
+    protocol: str
+    connections: int
+    tenants: int
+    rate: float
+    delivered_a_second: float
+    lost: int
+    cpu_us: float
+    """The CPU time of the server for each record that it delivered."""
+    redis_cpu_us: float
+    """The CPU time of Redis for each record that was published."""
+    publish_cpu_us: float
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    publisher_behind_ms: float
+
+    @property
+    def keeps_up(self) -> bool:
+        return self.p99_ms <= IN_TIME_MS and self.lost == 0 and self.delivered_a_second > 0.9 * self.rate
+
+    def __str__(self) -> str:
+        cpu = f"{self.cpu_us:5.1f} µs CPU a record (Redis {self.redis_cpu_us:.0f} µs a publish)"
+        times = f"p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms, longest {self.max_ms:.1f} ms"
+        return f"{self.rate:.0f}/s due, {self.delivered_a_second:.0f}/s arrived: {cpu}; {times}; {self.lost} lost"
+
+    def json(self) -> dict[str, Any]:
+        return {**asdict(self), "keeps_up": self.keeps_up}
+
+
+@contextmanager
+def running(
+    server: str, folder: Path, *, protocol: str, connections: int, tenants: int
+) -> Iterator[tuple[Target, Generator]]:
+    """Start a server, and open connections that are spread over its tenants."""
+    with SERVERS[server](folder, protocol, tenants) as target:
+        clients = Clients(target.port, protocol, target.requests, connections, target.ready_text)
+        with connected(clients, folder, processes.cores()[1]) as generator:
+            yield target, generator
+
+
+def measure(target: Target, generator: Generator, *, connections: int, rate: float, seconds: float) -> FanOut:
+    """Publish so many records that `rate` deliveries a second are due, and measure for `seconds`."""
+    tenants = len(target.requests)
+    clients_of_a_record = connections / tenants
+    begin = processes.now_us() + int(1e6 * (START_SECONDS + WARM_UP_SECONDS))
+    end = begin + int(1e6 * seconds)
+    publisher = _publisher(target, tenants, rate / clients_of_a_record, begin, end)
+    generator.announce(begin, end)
+    processes.wait_until(begin)
+    server_before, redis_before = processes.cpu_us(target.pids), processes.cpu_us(target.redis_pids)
+    processes.wait_until(end)
+    server_cpu = processes.cpu_us(target.pids) - server_before
+    redis_cpu = processes.cpu_us(target.redis_pids) - redis_before
+    said, _ = publisher.communicate(timeout=60)
+    published, seen = json.loads(said), generator.result()
+    return FanOut(
+        server=target.name,
+        protocol=target.protocol,
+        connections=connections,
+        tenants=tenants,
+        rate=rate,
+        delivered_a_second=round(seen["arrived"] / seconds, 1),
+        lost=round(published["published"] * clients_of_a_record) - seen["received"],
+        cpu_us=round(server_cpu / max(1, seen["arrived"]), 2),
+        redis_cpu_us=round(redis_cpu / max(1, published["published"]), 2),
+        publish_cpu_us=published["cpu_us"],
+        p50_ms=seen["p50_us"] / 1000,
+        p99_ms=seen["p99_us"] / 1000,
+        max_ms=seen["max_us"] / 1000,
+        publisher_behind_ms=published["behind_ms"],
+    )
+
+
+def _publisher(target: Target, tenants: int, rate: float, begin: int, end: int) -> "subprocess.Popen[str]":
+    _own, others = processes.cores()
+    words: dict[str, object] = {
+        "--to": target.publish_to,
+        "--tenants": tenants,
+        "--rate": rate,
+        "--bytes": RECORD_BYTES,
+        "--begin": begin,
+        "--end": end,
+    }
+    argv = ["taskset", "-c", ",".join(map(str, others)), sys.executable, "-m", "benchmarks.speed.publisher"]
+    argv += [str(word) for option in words.items() for word in option]
+    return subprocess.Popen(argv, cwd=PROJECT, stdout=subprocess.PIPE, text=True)

@@ -1,0 +1,160 @@
+"""Starts the servers that are compared. Each is a context manager that yields a `Target`, and ends its processes.
+
+The measured process runs alone on one core. All other processes (Redis, the publisher, the clients) run on the others.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from django.utils.crypto import salted_hmac
+
+from benchmarks.speed import processes
+from benchmarks.speed.generator import build
+from benchmarks.speed.publisher import FIRST_TENANT
+from embedded.plan import Plan, Program, Web
+from embedded.ports import HOST, answers, free_port
+from embedded.redis import RedisServer
+from realtime.connect.tickets import Ticket, issue_ticket
+from realtime.records.topics import TopicFilter
+
+SECRET = "a-key-of-the-benchmark-only-0123456789abcdef"  # noqa: S105 - it protects nothing
+SNAPSHOT = '"type":"snapshot"'
+TICKET_SECONDS = 1800
+WEBSOCKET, SSE = "websocket", "sse"
+Started = AbstractContextManager["Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running server. `pids` are its processes; `requests` are what its clients send, see `load_generator.c`."""
+
+    name: str
+    port: int
+    pids: Sequence[int]
+    requests: Sequence[str]
+    publish_to: str
+    protocol: str
+    ready_text: str = ""
+    redis_pids: Sequence[int] = ()
+
+
+class Listening(Program):
+    """A program that is ready when it accepts connections at its port."""
+
+    port = 0
+
+    def _is_ready(self) -> bool:
+        return answers(self.port)
+
+
+@contextmanager
+def listening(name: str, argv: Sequence[object], folder: Path, port: int, **environment: str) -> Iterator[int]:
+    """Run a program until the block ends. Yield its pid when it accepts connections at `port`."""
+    words = [str(word) for word in argv]
+    program = Listening(name, words, folder / f"{name}.log", {**os.environ, **environment})
+    program.port = port
+    try:
+        program.start()
+        program.wait_ready()
+        assert program.pid is not None  # noqa: S101 - for the type checker
+        processes.pin(program.pid, processes.cores()[0])
+        yield program.pid
+    finally:
+        program.kill()
+
+
+def ticket(tenant_id: int) -> str:
+    key = salted_hmac("realtime.tickets", "signing key", SECRET, algorithm="sha256").digest()
+    rights = Ticket(tenant_id, 1, "s", "owner", TopicFilter.of(["*"]), 3600)
+    return issue_ticket(rights, key, seconds=TICKET_SECONDS)
+
+
+def product_requests(protocol: str, tenants: int) -> list[str]:
+    tickets = [ticket(FIRST_TENANT + number) for number in range(tenants)]
+    if protocol == SSE:
+        return [f"/api/v1/events/\tAuthorization: Bearer {each}" for each in tickets]
+    return [f"/ws/events/\tSec-WebSocket-Protocol: realtime.v1, ticket.{each}" for each in tickets]
+
+
+def product_environment(redis_url: str) -> dict[str, str]:
+    """Return the environment of a web process. It has no database: connecting and pushing need none."""
+    most = "100000"
+    return {
+        **os.environ,
+        "SECRET_KEY": SECRET,
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": f"postgresql://nobody@{HOST}:{free_port()}/none",
+        "PROCESS_NAME": "web",
+        "LOG_LEVEL": "WARNING",
+        "REALTIME_MAX_CONNECTIONS": most,
+        "REALTIME_MAX_CONNECTIONS_PER_TENANT": most,
+        "REALTIME_MAX_CONNECTIONS_PER_USER": most,
+        "REALTIME_DRAIN_SECONDS": "0",
+        # The settings of a developer's shell must not change what is measured.
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
+
+
+@contextmanager
+def product(
+    name: str,
+    folder: Path,
+    protocol: str,
+    tenants: int,
+    *,
+    argv: Sequence[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Target]:
+    """Run the product's web process (`asgi.py`), with its own Redis."""
+    redis = RedisServer(folder / f"redis-{name}-{protocol}")
+    port = free_port()
+    variables = product_environment(redis.url) | dict(environment or {})
+    web = Web(name, Plan(web_argv=argv).web(port), folder / f"{name}-{protocol}.log", variables)
+    web.port = port
+    try:
+        redis.start()
+        redis.wait_ready()
+        web.start()
+        web.wait_ready()
+        assert web.pid is not None and redis.pid is not None  # noqa: S101, PT018 - for the type checker
+        own, others = processes.cores()
+        processes.pin(web.pid, own)
+        processes.pin(redis.pid, others)
+        requests = product_requests(protocol, tenants)
+        yield Target(name, port, [web.pid], requests, redis.url, protocol, SNAPSHOT, [redis.pid])
+    finally:
+        web.kill()
+        redis.kill()
+
+
+def ours(folder: Path, protocol: str, tenants: int) -> Started:
+    return product("ours", folder, protocol, tenants)
+
+
+def daphne(folder: Path, protocol: str, tenants: int) -> Started:
+    argv = [sys.executable, "-m", "daphne", "-b", HOST, "-p", "{port}", "--verbosity", "0", "asgi:application"]
+    return product("ours-daphne", folder, protocol, tenants, argv=argv)
+
+
+@contextmanager
+def limit(folder: Path, protocol: str, tenants: int) -> Iterator[Target]:
+    """Run `send_loop.c`, which no server can beat that sends each record when it comes."""
+    port, feed = free_port(), free_port()
+    with listening("limit", [build("send_loop"), port, feed, protocol], folder, port) as pid:
+        requests = [f"/{number}" for number in range(tenants)]
+        yield Target("limit", port, [pid], requests, f"lines:{feed}", protocol)
+
+
+SERVERS: dict[str, Callable[[Path, str, int], Started]] = {"ours": ours, "ours-daphne": daphne, "limit": limit}
+
+
+def answer_of(address: str) -> int:
+    """Return the status of a GET, or 0 if nobody answers."""
+    with suppress(httpx.HTTPError):
+        return httpx.get(address, timeout=5).status_code
+    return 0
