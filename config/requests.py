@@ -1,13 +1,14 @@
 """Separates the log contexts of requests, and counts the SQL statements of each view, in the web process."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from inspect import iscoroutinefunction
 from typing import Any
 
 import structlog
 from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.decorators import sync_only_middleware
+from django.utils.decorators import sync_and_async_middleware
 
 from realtime.records.metrics import counts
 
@@ -20,25 +21,34 @@ _statements: ContextVar[list[int] | None] = ContextVar("statements", default=Non
 A view may run in another thread, with a copy of the context.
 """
 
-Answer = Callable[[HttpRequest], HttpResponseBase]
+Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
-@sync_only_middleware
-def note_request(get_response: Answer) -> Answer:
+@sync_and_async_middleware
+def note_request(get_response: Any) -> Answer:
     """Begin each request with an empty log context, and count the SQL statements of each view.
 
     The authentication binds the tenant to the log context.
     """
     connection_created.connect(_count_statements_of, dispatch_uid="config.requests")
 
-    def answer(request: HttpRequest) -> HttpResponseBase:
+    async def answer_async(request: HttpRequest) -> HttpResponseBase:
         statements = _begin()
         try:
-            return get_response(request)
+            answer: HttpResponseBase = await get_response(request)
+            return answer
         finally:
             counts.sql[_view(request)] += statements[0]
 
-    return answer
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        statements = _begin()
+        try:
+            answer: HttpResponseBase = get_response(request)
+            return answer
+        finally:
+            counts.sql[_view(request)] += statements[0]
+
+    return answer_async if iscoroutinefunction(get_response) else answer
 
 
 def _begin() -> list[int]:

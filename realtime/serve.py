@@ -20,7 +20,7 @@ from uvicorn.importer import ImportFromStringError, import_from_string
 
 from realtime.redis.server_info import end_if_too_old
 from realtime.server.bounded_http import HEAD_SECONDS, http_protocol
-from realtime.server.bounded_websocket import BoundedWebSocket
+from realtime.server.bounded_websocket import BoundedWebSocket, PortableWebSocket
 from realtime.server.process_memory import limit_arenas, set_collector
 from realtime.server.proxies import DEFAULT as LOOPBACK_PROXIES
 from realtime.server.proxies import ProxyAddressError, TrustedProxies, behind_proxies
@@ -89,12 +89,16 @@ def server_of(
     access_log: bool = False,
     head_seconds: float = HEAD_SECONDS,
     keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+    portable: bool = False,
 ) -> DrainingServer:
-    """Return a server for an ASGI application, given as `module:name`."""
+    """Return a server for an ASGI application, given as `module:name`.
+
+    With `portable`, open WebSockets and event streams are served through ASGI messages, as other servers do it.
+    """
     config = _Config(
         application,
-        http=http_protocol(head_seconds),
-        ws=BoundedWebSocket,
+        http=http_protocol(head_seconds, hands_over=not portable),
+        ws=PortableWebSocket if portable else BoundedWebSocket,
         # Compression would need 34 KB of memory for each connection. Most records are too small to be worth that.
         ws_per_message_deflate=False,
         ws_ping_interval=None,  # the protocol has its own pings, which carry the place
@@ -149,6 +153,11 @@ def main(words: Sequence[str] | None = None) -> None:
         default=KEEP_ALIVE_SECONDS,
         help="how long an idle connection stays open; it must be longer than in the proxy in front (%(default)g)",
     )
+    parser.add_argument(
+        "--portable",
+        action="store_true",
+        help="serve open connections through ASGI messages, as other servers do: several times slower, for comparison",
+    )
     given = parser.parse_args(words)
     limit_arenas()
     # Import the application first, because that sets up the project's log. If the import fails, uvicorn tries it again
@@ -165,6 +174,7 @@ def main(words: Sequence[str] | None = None) -> None:
         access_log=given.access_log,
         head_seconds=given.head_seconds,
         keep_alive_seconds=given.keep_alive_seconds,
+        portable=given.portable,
     )
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,7 +43,7 @@ class Carrier(Transport, Protocol):
     name: str
     answers_pings: bool
 
-    def close(self, code: CloseCode, reason: str) -> Coroutine[Any, Any, None]:
+    async def close(self, code: CloseCode, reason: str) -> None:
         """Close the connection as soon as all earlier frames have been sent."""
 
     def abort(self) -> None:

@@ -7,12 +7,11 @@ attempt has replaced it.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Protocol
 
 import structlog
 
-from realtime.feed.eager_start import start
 from realtime.feed.unreceived_bytes import InFlight
 from realtime.protocol import frames
 from realtime.protocol.frames import Frame
@@ -34,10 +33,14 @@ class Transport(Protocol):
     """Sends frames: over a WebSocket, or as Server-Sent Events."""
 
     waits_for_client: bool
-    """Whether `send` waits while the server's write buffer is above its high-water mark (64 KiB on uvicorn)."""
+    """Whether `send` shows that the server's write buffer is above its high-water mark (64 KiB on uvicorn)."""
 
-    def send(self, frame: Frame) -> Coroutine[Any, Any, None]:
-        """Pass the frame to the server. Raise an exception if the peer is gone."""
+    def send(self, frame: Frame) -> Awaitable[None] | None:
+        """Pass the frame to the server.
+
+        Return None if the server took it and the client may be sent more. Otherwise return an awaitable that ends when
+        the client may be sent more. Raise an exception, here or in the awaitable, if the peer is gone.
+        """
 
 
 class Position(Protocol):
@@ -204,7 +207,7 @@ class Subscriber:
     def _send(self, frame: Frame) -> None:
         """Send a frame. If the server does not take it at once, start a task that waits for the server."""
         try:
-            rest = start(self._transport.send(frame))
+            rest = self._transport.send(frame)
         except Exception as problem:  # noqa: BLE001 - servers raise various errors if the peer is gone
             self._lose(problem)
             return
@@ -247,7 +250,8 @@ class Subscriber:
             while self._frames or self._pending:
                 frame = self._take()
                 self._leave(frame)
-                await self._transport.send(frame)
+                if (waits := self._transport.send(frame)) is not None:
+                    await waits
                 self._set_slow_timer()
         except Exception as problem:  # noqa: BLE001 - servers raise various errors if the peer is gone
             self._lose(problem)

@@ -82,7 +82,7 @@ class _Arrivals:
     def __init__(self) -> None:
         self._attempts: asyncio.Queue[int] = asyncio.Queue()
 
-    async def send(self, frame: Frame) -> None:
+    def send(self, frame: Frame) -> None:
         for attempt in _attempts(orjson.loads(frame.body)):
             self._attempts.put_nowait(attempt)
 

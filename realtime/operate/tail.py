@@ -35,7 +35,7 @@ class _Printer:
         self._write, self._say, self._line_of = write, say, line_of
         self._begun = False
 
-    async def send(self, frame: Frame) -> None:
+    def send(self, frame: Frame) -> None:
         content = orjson.loads(frame.body)
         for record in content.get("records", ()):
             self._write(self._line_of(record))

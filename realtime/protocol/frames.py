@@ -24,12 +24,14 @@ MAX_SNAPSHOT_BYTES = 262_144
 class Frame:
     """One frame of the server. Its bytes or text for each transport are made once for all subscribers."""
 
-    __slots__ = ("_body", "_event", "_text", "kind", "place")
+    __slots__ = ("_body", "_chunk", "_event", "_message", "_text", "kind", "place")
 
     def __init__(self, kind: str, body: bytes, place: Place | None = None) -> None:
         self.kind, self._body, self.place = kind, body, place
         self._text: str | None = None
+        self._message: bytes | None = None
         self._event: bytes | None = None
+        self._chunk: bytes | None = None
 
     @property
     def body(self) -> bytes:
@@ -38,10 +40,17 @@ class Frame:
 
     @property
     def text(self) -> str:
-        """The frame as a text message of a WebSocket."""
+        """The frame as the text of a WebSocket's message, for a server that makes the message itself."""
         if self._text is None:
             self._text = self.body.decode()
         return self._text
+
+    @property
+    def message(self) -> bytes:
+        """The frame as a WebSocket's message, ready to be written to the socket."""
+        if self._message is None:
+            self._message = _message(self.body)
+        return self._message
 
     @property
     def event(self) -> bytes:
@@ -49,6 +58,13 @@ class Frame:
         if self._event is None:
             self._event = _event(self.kind, self.body, self.place)
         return self._event
+
+    @property
+    def chunk(self) -> bytes:
+        """The frame as a Server-Sent Event in a chunk of HTTP (RFC 9112, section 7.1), ready for the socket."""
+        if self._chunk is None:
+            self._chunk = _chunk(_event(self.kind, self.body, self.place))
+        return self._chunk
 
 
 class LargeSnapshot(Frame):
@@ -77,8 +93,16 @@ class LargeSnapshot(Frame):
         return self.body.decode()
 
     @property
+    def message(self) -> bytes:
+        return _message(self.body)
+
+    @property
     def event(self) -> bytes:
         return _event(self.kind, self.body, self.place)
+
+    @property
+    def chunk(self) -> bytes:
+        return _chunk(self.event)
 
     def chunks(self, max_bytes: int = MAX_SNAPSHOT_BYTES) -> Iterator[bytes]:
         """Yield the body in pieces of about `max_bytes`."""
@@ -87,6 +111,20 @@ class LargeSnapshot(Frame):
             yield before + b",".join(part)
             before = b","
         yield _END
+
+
+def _message(body: bytes) -> bytes:
+    """Return an unmasked text message in one frame (RFC 6455, section 5.2)."""
+    size = len(body)
+    if size < 126:  # noqa: PLR2004 - the lengths of RFC 6455
+        return bytes((0x81, size)) + body
+    if size < 65_536:  # noqa: PLR2004
+        return b"\x81\x7e" + size.to_bytes(2, "big") + body
+    return b"\x81\x7f" + size.to_bytes(8, "big") + body
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def _event(kind: str, body: bytes, place: Place | None) -> bytes:

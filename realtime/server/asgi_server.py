@@ -1,14 +1,11 @@
 """What the engine does with the ASGI server and its sockets beyond the ASGI specification."""
 
-import socket
 from collections.abc import Mapping
 from typing import Any
 
-SILENT_RETRANSMITS = 4
-"""After this many retransmissions in a row the peer counts as gone. They take at least 3 s, because the kernel doubles
-its pause each time, from 0.2 s."""
-_RETRANSMITS = 2
-"""The offset of the number of retransmissions in the kernel's `struct tcp_info`."""
+from realtime.server import peers
+from realtime.server.fast_event_stream import FastEventStream
+from realtime.server.fast_websocket import FastWebSocket
 
 
 def waits_for_client(scope: Mapping[str, Any]) -> bool:
@@ -42,41 +39,43 @@ def abort(send: Any) -> None:
     This needs a server whose `send` belongs to an object with a transport (uvicorn). With others it does nothing, and
     only the server's own limits apply.
     """
-    protocol = getattr(send, "__self__", None)
-    transport = getattr(protocol, "transport", None)
+    transport = _transport_of(send)
     if transport is not None and hasattr(transport, "abort"):
         transport.abort()
 
 
 def give_up_silent_peer(send: Any, seconds: float) -> None:
-    """Let the kernel close the socket if data are not acknowledged for this many seconds (0: the kernel's default).
-
-    A peer that vanished does not close its connection, and by default the kernel retransmits for up to 15 minutes.
-    This needs Linux and a server with a transport (uvicorn). Otherwise it does nothing.
-    """
-    peer = _socket_of(send)
-    if peer is not None and _is_tcp(peer) and hasattr(socket, "TCP_USER_TIMEOUT"):
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+    """Do what `peers.give_up_silent` does, if the server has a transport (uvicorn). Otherwise do nothing."""
+    peers.give_up_silent(_transport_of(send), seconds)
 
 
 def is_silent(send: Any) -> bool:
-    """Return whether the peer did not acknowledge data that the kernel retransmitted several times.
+    """Return what `peers.is_silent` returns, or False if the server has no transport."""
+    return peers.is_silent(_transport_of(send))
 
-    Return False if the server or the operating system does not provide this information.
+
+def hand_over(send: Any) -> FastWebSocket | None:
+    """Take the socket of an accepted WebSocket from the server. Return None if the server cannot hand it over.
+
+    Afterwards, do not use the ASGI functions `send` and `receive` of this WebSocket any more. Only `BoundedWebSocket`
+    has a method `hand_over`.
     """
-    peer = _socket_of(send)
-    if peer is None or not _is_tcp(peer) or not hasattr(socket, "TCP_INFO"):
-        return False
-    info = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RETRANSMITS + 1)
-    return len(info) > _RETRANSMITS and info[_RETRANSMITS] >= SILENT_RETRANSMITS
+    of_protocol = getattr(getattr(send, "__self__", None), "hand_over", None)
+    socket: FastWebSocket | None = of_protocol() if of_protocol is not None else None
+    return socket
 
 
-def _socket_of(send: Any) -> Any:
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    get_info = getattr(transport, "get_extra_info", None)
-    peer = get_info("socket") if get_info else None
-    return peer if peer is not None and peer.fileno() >= 0 else None
+def hand_over_stream(send: Any) -> FastEventStream | None:
+    """Take the socket of a response that has begun from the server. Return None if the server cannot hand it over.
+
+    Afterwards, do not use the ASGI functions `send` and `receive` of this request any more. Only `BoundedHttp` has a
+    method `hand_over`.
+    """
+    get_protocol = getattr(_transport_of(send), "get_protocol", None)
+    of_protocol = getattr(get_protocol() if get_protocol is not None else None, "hand_over", None)
+    stream: FastEventStream | None = of_protocol() if of_protocol is not None else None
+    return stream
 
 
-def _is_tcp(peer: Any) -> bool:
-    return peer.family in {socket.AF_INET, socket.AF_INET6}
+def _transport_of(send: Any) -> Any:
+    return getattr(getattr(send, "__self__", None), "transport", None)

@@ -9,7 +9,9 @@ uvicorn. But it relies on undocumented behaviour of these parts of `HttpToolsPro
 - `handle_websocket_upgrade`;
 - `timeout_keep_alive`, after which `timeout_keep_alive_handler` closes an idle connection;
 - `loop`, `transport`, `headers`;
-- `pipeline` (requests that wait for the one before) and `cycle` (the newest request, with `response_complete`).
+- `pipeline` (requests that wait for the one before) and `cycle` (the newest request, with `response_complete`,
+  `chunked_encoding`, and `disconnected`: while it is true, uvicorn neither writes nor ends the response);
+- `flow` (with `write_paused`) and `connections` (those that the server closes when it ends).
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from realtime.protocol.refusals import refused
+from realtime.server.fast_event_stream import FastEventStream
 from realtime.server.lingering_close import LINGER_SECONDS, end_gently
 
 HEAD_BYTES = 65_536
@@ -46,6 +49,7 @@ class BoundedHttp(HttpToolsProtocol):
     """
 
     head_seconds = HEAD_SECONDS
+    hands_over = True
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -78,6 +82,25 @@ class BoundedHttp(HttpToolsProtocol):
                 # parts of that body, but not the time of the whole body.
                 self._clear_deadline()
             self._set_deadline()
+
+    def hand_over(self) -> FastEventStream | None:
+        """Give the socket, and with it the rest of the response, to a new FastEventStream.
+
+        Return None if the response has no chunks (HTTP/1.0), if another request waits, or if the client is slow. Also
+        return None if `hands_over` is false.
+        """
+        cycle = self.cycle
+        if not self.hands_over:
+            return None
+        if not cycle.chunked_encoding or cycle.disconnected or self.pipeline or self.flow.write_paused:
+            return None
+        if self.transport.is_closing():
+            return None
+        stream = FastEventStream(self.transport, self.connections)
+        self.connections.discard(self)
+        self._clear_deadline()
+        cycle.disconnected = True
+        return stream
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -155,6 +178,6 @@ class BoundedHttp(HttpToolsProtocol):
         end_gently(self.loop, self.transport, _TOO_LARGE)
 
 
-def http_protocol(head_seconds: float = HEAD_SECONDS) -> type[BoundedHttp]:
-    """Return a subclass of `BoundedHttp` with this time limit. uvicorn accepts only a class, without arguments."""
-    return type("BoundedHttp", (BoundedHttp,), {"head_seconds": head_seconds})
+def http_protocol(head_seconds: float = HEAD_SECONDS, *, hands_over: bool = True) -> type[BoundedHttp]:
+    """Return a subclass of `BoundedHttp` with these values. uvicorn accepts only a class, without arguments."""
+    return type("BoundedHttp", (BoundedHttp,), {"head_seconds": head_seconds, "hands_over": hands_over})

@@ -9,14 +9,18 @@ uvicorn. But it relies on undocumented behaviour of these parts of `WebSocketsSa
 - `frames` (parts of an unfinished message) and `queue` (what the application receives);
 - `writable` (cleared while writing is paused) and `read_paused`;
 - `handshake_initiated`, `handshake_complete`, `close_sent`;
+- `connections` (those that the server closes when it ends), `config` (with `ws_max_size`);
 - `close_timer`: while it is set, the end of the application does not close the socket.
 """
+
+import asyncio
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
 from realtime.protocol.rate_limit import TokenBucket
 from realtime.protocol.refusals import refused
+from realtime.server.fast_websocket import FastWebSocket
 from realtime.server.lingering_close import LINGER_SECONDS, end_gently
 
 PINGS_A_SECOND, PINGS_AT_ONCE = 10, 30
@@ -30,6 +34,13 @@ _PONG = b"\x8a"
 """The first byte of a pong frame."""
 
 
+class _HandedOver(asyncio.Transport):
+    """What uvicorn keeps in place of a transport that was handed over. uvicorn closes it when the application ends."""
+
+    def close(self) -> None:
+        pass
+
+
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """A WebSocket with limits on pings and on the fragments of a message.
 
@@ -37,7 +48,10 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     answered, which RFC 6455, section 5.5.3, allows.
     """
 
+    hands_over = True
     _pings: TokenBucket | None = None
+    _early = False
+    """Whether the client has sent something after the head of the handshake."""
 
     def data_received(self, data: bytes) -> None:
         """Parse data in parts of `READ_BYTES`, but the head of the handshake, which the first call gets, as a whole.
@@ -45,6 +59,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         If the library websockets refuses this head, send the library's answer and close the connection. uvicorn itself
         would do neither.
         """
+        self._early |= self.handshake_initiated
         if not self.handshake_initiated or len(data) <= READ_BYTES:
             super().data_received(data)
         else:
@@ -58,6 +73,25 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             if self.transport.is_closing():
                 return
             super().data_received(data[start : start + READ_BYTES])
+
+    def hand_over(self) -> FastWebSocket | None:
+        """Give the socket to a new FastWebSocket, and take no further part in the connection.
+
+        Return None if the handshake is not complete, if the connection ends, or if the client has already sent
+        something, of which uvicorn may hold an unparsed part. Also return None if `hands_over` is false.
+        """
+        if (
+            not self.hands_over
+            or not self.handshake_complete
+            or self.close_sent
+            or self._early
+            or self.transport.is_closing()
+        ):
+            return None
+        socket = FastWebSocket(self.transport, self.connections, self.config.ws_max_size)
+        self.connections.discard(self)
+        self.transport = _HandedOver()
+        return socket
 
     def handle_ping(self) -> None:
         if self.close_sent:
@@ -94,3 +128,9 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def _close(self) -> None:
         self.transport.close()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+
+class PortableWebSocket(BoundedWebSocket):
+    """A BoundedWebSocket that keeps its socket, as all servers but ours do."""
+
+    hands_over = False

@@ -19,7 +19,9 @@ from realtime.protocol.close_codes import HTTP_ERRORS, HTTP_STATUSES, CloseCode,
 from realtime.protocol.frames import Frame
 from realtime.protocol.refusals import connection_refused
 from realtime.records.metrics import counts
-from realtime.server.asgi_server import abort, give_up_silent_peer, is_silent
+from realtime.server.asgi_server import abort, give_up_silent_peer, hand_over_stream, is_silent
+from realtime.server.fast_event_stream import FastEventStream
+from realtime.web.eager_start import start
 from realtime.web.handshake import read_handshake
 from realtime.web.origin import origin_allowed
 from realtime.web.process_state import this_process
@@ -52,34 +54,66 @@ class EventStream:
         self.waits_for_client = True
         self._send = send
         self._begun = False
-        self.ended = asyncio.Event()
+        self._ended = False
+        self._end_event: asyncio.Event | None = None
+        self.fast: FastEventStream | None = None
+        """The socket of this stream, if the server has handed it over."""
 
-    async def send(self, frame: Frame) -> None:
-        if not self._begun:
-            self._begun = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-            await self._write(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311 - jitter
-        # A `closing` frame has its waiting time only in its data. If the time were in a `retry:` line, a browser would
-        # wait that long before each later reconnection as well.
-        await self._write(frame.event)
+    def send(self, frame: Frame) -> Awaitable[None] | None:
+        return self.fast.send(frame) if self.fast is not None else start(self._send_event(frame))
+
+    async def _send_event(self, frame: Frame) -> None:
+        if self._begun:
+            # A `closing` frame has its waiting time only in its data. If the time were in a `retry:` line, a browser
+            # would wait that long before each later reconnection as well.
+            await self._write(frame.event)
+            return
+        self._begun = True
+        await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+        retry = b"retry: %d\n\n" % random.randint(*RETRY_MS)  # noqa: S311 - jitter
+        await self._write(retry + frame.event)
+        self.fast = hand_over_stream(self._send)
+        if self.fast is not None:
+            self._send = _send_nothing  # so that the server can forget the request
 
     async def close(self, code: CloseCode, reason: str) -> None:  # noqa: ARG002 - they are in the `closing` event
+        if self.fast is not None:
+            self.fast.finish()
+            return
         self.give_up_silent(0)  # no time limit for later responses on this connection
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-        self.ended.set()
+        self._end()
 
     def abort(self) -> None:
+        if self.fast is not None:
+            self.fast.abort()
+            return
         abort(self._send)
-        self.ended.set()
+        self._end()
 
     def is_silent(self) -> bool:
-        return is_silent(self._send)
+        return self.fast.is_silent() if self.fast is not None else is_silent(self._send)
 
     def give_up_silent(self, seconds: float) -> None:
         give_up_silent_peer(self._send, seconds)
 
+    async def until_ended(self) -> None:
+        """Wait until `close` or `abort` has ended the stream."""
+        if not self._ended:
+            self._end_event = asyncio.Event()
+            await self._end_event.wait()
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._end_event is not None:
+            self._end_event.set()
+
     async def _write(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _send_nothing(message: Message) -> None:
+    """Take the place of the server's `send` after the hand-over."""
 
 
 async def events_application(scope: Message, receive: Receive, send: Send) -> None:
@@ -94,6 +128,7 @@ async def events_application(scope: Message, receive: Receive, send: Send) -> No
 
 
 async def _stream(scope: Message, receive: Receive, send: Send) -> None:
+    """Serve a stream until the client is gone. If the server hands its socket over, return after the opening."""
     stream = EventStream(send)
     connection: Connection | None = None
     try:
@@ -103,7 +138,11 @@ async def _stream(scope: Message, receive: Receive, send: Send) -> None:
             handshake.ticket, handshake.topics, stream, process.hub, process.connections, conf.timing()
         )
         await connection.open(handshake.since, process.admit)
-        await _until_gone(receive, stream)
+        if stream.fast is not None:
+            stream.fast.start_reading(connection)
+            connection = None  # the socket stops it
+        else:
+            await _until_gone(receive, stream)
     except RefusedError as refused:
         counts.refused[str(int(refused.code))] += 1
         connection_refused(refused, scope)
@@ -111,6 +150,8 @@ async def _stream(scope: Message, receive: Receive, send: Send) -> None:
     finally:
         if connection is not None:
             connection.stop()
+            if stream.fast is not None:
+                stream.fast.abort()  # the opening failed after the hand-over
 
 
 async def _until_gone(receive: Receive, stream: EventStream) -> None:
@@ -120,7 +161,7 @@ async def _until_gone(receive: Receive, stream: EventStream) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    waits = [asyncio.ensure_future(disconnected()), asyncio.ensure_future(stream.ended.wait())]
+    waits = [asyncio.ensure_future(disconnected()), asyncio.ensure_future(stream.until_ended())]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:

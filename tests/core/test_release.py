@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-from config.django_handler import DjangoHandler
+from django.core.asgi import get_asgi_application
 
 
 class Text(str):
@@ -52,7 +51,7 @@ async def status(path: str, body: dict[str, str]) -> int:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    application: Any = DjangoHandler()
+    application: Any = get_asgi_application()
     await application(scope, receive, send)
     return int(sent[0]["status"])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import orjson
 from realtime.protocol.frames import Frame
 from realtime.protocol.place import Place
 from realtime.records.record import Record, parse_record
+from realtime.web.eager_start import start
 
 
 class RecordingCarrier:
@@ -31,7 +33,10 @@ class RecordingCarrier:
     def drain(self) -> None:
         self._writable.set()
 
-    async def send(self, frame: Frame) -> None:
+    def send(self, frame: Frame) -> Awaitable[None] | None:
+        return start(self._send(frame))
+
+    async def _send(self, frame: Frame) -> None:
         await self._writable.wait()
         self.taken.append(frame)
 

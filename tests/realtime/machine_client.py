@@ -1,7 +1,7 @@
 """A client for the tests of hubs with random steps. It checks each frame that it receives."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from realtime.protocol.place import Place, parse_place
 from realtime.records.errors import FeedUnavailableError
 from realtime.records.topics import TopicFilter
 from realtime.records.transitions import Status
+from realtime.web.eager_start import start
 
 
 def strength(fields: dict[str, Any]) -> tuple[int, int]:
@@ -45,8 +46,8 @@ class _Carrier:
     def __init__(self, client: "Client") -> None:
         self.client = client
 
-    async def send(self, frame: Frame) -> None:
-        await self.client.receive(self, frame)
+    def send(self, frame: Frame) -> Awaitable[None] | None:
+        return start(self.client.receive(self, frame))
 
 
 class Client:

@@ -193,7 +193,7 @@ async def test_a_connection_that_is_not_behind_has_no_timer(case: Case) -> None:
 
 
 async def test_after_the_peer_is_gone_nothing_is_sent_or_kept(case: Case) -> None:
-    async def gone(frame: frames.Frame) -> None:
+    def gone(frame: frames.Frame) -> None:
         raise ConnectionResetError(frame.kind)
 
     case.carrier.send = gone  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from realtime.feed.eager_start import start
+from realtime.web.eager_start import start
 
 
 async def test_a_coroutine_that_does_not_wait_ends_at_once() -> None:
