@@ -139,7 +139,6 @@ class Environment(BaseSettings):
     realtime_ping_seconds: float = Field(Engine.ping_seconds, gt=0, le=300)
     realtime_connection_seconds: int = Field(Engine.connection_seconds, ge=1, le=86_400)
     realtime_slow_seconds: float = Field(Engine.slow_seconds, gt=0, le=600)
-    realtime_flush_ms: float = Field(Engine.flush_ms, ge=5, le=20)
     realtime_probe_seconds: float = Field(Engine.probe_seconds, gt=0, le=60)
     realtime_drain_seconds: float = Field(Engine.drain_seconds, ge=0, le=600)
     realtime_max_connections: int = Field(Engine.max_connections, ge=1)

@@ -30,7 +30,6 @@ class Settings:
     max_connections_per_user: int = 20
     drain_seconds: float = 20.0
     probe_seconds: float = 15.0
-    flush_ms: float = 10.0
     recent_terminal: int = 100
     terminal_ttl_seconds: int = 604_800
     lease_seconds: float = 30.0

@@ -12,7 +12,25 @@ class Audience:
 
     def __init__(self, topics: TopicFilter) -> None:
         self.topics = topics
-        self.subscribers: set[Subscriber] = set()
+        self._subscribers: set[Subscriber] = set()
+        self._members: tuple[Subscriber, ...] | None = None
+
+    @property
+    def subscribers(self) -> tuple[Subscriber, ...]:
+        """The subscribers. The same tuple is returned until one of them joins or leaves."""
+        if self._members is None:
+            self._members = tuple(self._subscribers)
+        return self._members
+
+    def add(self, subscriber: Subscriber) -> None:
+        self._subscribers.add(subscriber)
+        self._members = None
+
+    def remove(self, subscriber: Subscriber) -> bool:
+        """Remove a subscriber. Return whether no other is left."""
+        self._subscribers.discard(subscriber)
+        self._members = None
+        return not self._subscribers
 
 
 class Audiences:
@@ -42,14 +60,11 @@ class Audiences:
             audience = self._by_filter[subscriber.topics] = Audience(subscriber.topics)
             for pattern in audience.topics.patterns:
                 self._by_pattern.setdefault(pattern, set()).add(audience)
-        audience.subscribers.add(subscriber)
+        audience.add(subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
         audience = self._by_filter.get(subscriber.topics)
-        if audience is None:
-            return
-        audience.subscribers.discard(subscriber)
-        if audience.subscribers:
+        if audience is None or not audience.remove(subscriber):
             return
         del self._by_filter[audience.topics]
         for pattern in audience.topics.patterns:

@@ -1,17 +1,15 @@
 """Sends what changes in one tenant's feed to the subscribers of this process, and writes their snapshots."""
 
-import asyncio
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from realtime.feed.audience import Audiences
-from realtime.feed.fan_out import FanOut
+from realtime.feed.fan_out import Deliver, FanOut
 from realtime.feed.mirror import Mirror
+from realtime.feed.rounds import Rounds
 from realtime.feed.subscriber import Subscriber
 from realtime.protocol import frames
 from realtime.protocol.frames import Frame
 from realtime.protocol.place import Place
-from realtime.protocol.rate_limit import TokenBucket
 from realtime.records.metrics import LATENCY
 from realtime.records.record import Record, unknown_record
 from realtime.records.topics import TopicFilter
@@ -20,8 +18,6 @@ from realtime.redis.clock import clock
 MAX_SHARED_SNAPSHOTS = 16
 SNAPSHOT_COST = 16
 """Writing a snapshot blocks the event loop for as long as delivering a frame to this many subscribers."""
-CALM_RECORDS_A_SECOND = 50
-"""Up to this rate each record is sent at once. Above it, the records of a tick are sent together, in fewer frames."""
 
 
 class Broadcast:
@@ -30,22 +26,19 @@ class Broadcast:
     A broadcast reads the mirror of the feed, and never changes the mirror.
     """
 
-    def __init__(self, mirror: Mirror, flush_seconds: float) -> None:
-        """`flush_seconds` is the length of the tick in which a busy feed collects records."""
+    def __init__(self, mirror: Mirror, rounds: Rounds) -> None:
+        """`rounds` says when it is this feed's turn to send."""
         self.delayed_seconds: float | None = None
         """For how many seconds the feed has been delayed, when last checked; None while it is current."""
         self._mirror = mirror
         self._audiences = Audiences()
-        self._fan_out = FanOut(self._flush_if_due)
-        self._delivered = 0
-        """The offset up to which every subscriber has been sent the records, or is being sent them."""
+        self._fan_out = FanOut(rounds, self._begin_pass)
         self._unsent: dict[str, Record] = {}
-        """By topic, the newest applied record that has not been fanned out."""
-        self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
-        self._flush_seconds = flush_seconds
-        self._flush_timer: asyncio.TimerHandle | None = None
-        self._due = False
-        """Whether the unsent records are to be sent as soon as the current fan-out is done."""
+        """By topic, the newest record for which no pass has begun yet, ordered by offset."""
+        self._pass: tuple[str, int] | None = None
+        """Epoch and offset at which the latest pass began. When it has ended, all have the records up to there."""
+        self._before_pass: tuple[str, int] | None = None
+        """Epoch and offset at which the pass before that one began; None if the latest pass begins an epoch."""
         self._named_records: dict[str, Record] = {}
         """By topic, records for the snapshots of a new epoch. They are used for named topics that the mirror lacks."""
         self._snapshots: dict[TopicFilter, tuple[str, int, list[Frame]]] = {}
@@ -56,8 +49,10 @@ class Broadcast:
 
     @property
     def position(self) -> tuple[str, int] | None:
-        """Epoch and offset up to which every subscriber was sent the records; None while a fan-out is under way."""
-        return None if self._fan_out.busy else (self._mirror.epoch, self._delivered)
+        """Epoch and offset up to which every subscriber was sent the records; None while an epoch begins."""
+        if self._fan_out.busy:
+            return self._before_pass
+        return self._pass if self._unsent else (self._mirror.epoch, self._mirror.offset)
 
     def named_topics(self) -> set[str]:
         """Return the topics that at least one subscriber asked for by name."""
@@ -68,14 +63,12 @@ class Broadcast:
         return self._audiences.is_named(topic)
 
     def close(self) -> None:
-        """Cancel the pending flush."""
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
+        """Send nothing more."""
+        self._fan_out.close()
 
     # Subscribers.
 
     def add(self, subscriber: Subscriber) -> None:
-        self.flush()
         self._audiences.add(subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
@@ -83,9 +76,12 @@ class Broadcast:
         self._fan_out.forget(subscriber)
 
     def move(self, subscriber: Subscriber, topics: TopicFilter) -> None:
-        """Change what a subscriber watches."""
-        self.flush()
+        """Change what a subscriber watches. First send it the records that it has not been sent yet."""
         self._fan_out.catch_up(subscriber)
+        told = [record for record in self._unsent.values() if subscriber.topics.matches(record.topic)]
+        if told:
+            subscriber.deliver(_frame(self._place(subscriber.topics), told), told)
+        subscriber.note_sent(self._mirror.epoch, self._mirror.offset)
         self._audiences.remove(subscriber)
         subscriber.narrow(topics)
         self._audiences.add(subscriber)
@@ -96,8 +92,8 @@ class Broadcast:
         self.delayed_seconds = seconds
         if not changed:
             return
-        deliver = Subscriber.ping if seconds is None else partial(Subscriber.queue, frame=frames.delayed(seconds))
-        for audience in self._audiences.all():
+        deliver = _ping if seconds is None else _Queued(frames.delayed(seconds))
+        for audience in list(self._audiences.all()):
             self._fan_out.queue(deliver, audience.subscribers)
 
     # Snapshots.
@@ -115,7 +111,7 @@ class Broadcast:
         after that place. In all other cases they contain everything that is watched. `named_records` has, by topic, the
         records of named topics, in case the mirror does not hold them. `max_bytes` limits the size of a frame.
         """
-        place = Place(self._mirror.epoch, self._mirror.offset, topics.hash)
+        place = self._place(topics)
         size = max_bytes or frames.MAX_SNAPSHOT_BYTES
         if (
             since is not None
@@ -154,76 +150,87 @@ class Broadcast:
 
     # Records that were applied to the mirror.
 
-    def hold(self, record: Record) -> None:
-        """Keep an applied record until the next flush. The record replaces an older one of its topic."""
-        self._unsent.pop(record.topic, None)
-        self._unsent[record.topic] = record
+    def send(self, records: Sequence[Record]) -> None:
+        """Send records that the mirror has just applied, in order: at once, or when it is this feed's turn.
 
-    def flush_in_time(self, applied: int, *, ended: bool) -> None:
-        """Send the held records: at once if the feed is calm or a record is terminal (`ended`), else at the next tick.
-
-        `applied` is the number of records that were just applied. If a fan-out is under way when the held records are
-        due, they are sent when it ends, together with the records that are applied before its end. So the longer a
-        fan-out takes, the more records share the next frame, and no backlog grows.
+        Until then they are merged with those that are applied later, and only the newest of each topic is sent. So the
+        longer other deliveries take, the more records share a frame, and no backlog grows.
         """
-        if self._calm.take(applied) or ended:
-            self._flush_soon()
-        elif self._flush_timer is None:
-            self._flush_timer = asyncio.get_running_loop().call_later(self._flush_seconds, self._flush_soon)
-
-    def flush(self) -> None:
-        """Fan out the held records now."""
-        self._due = False
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
-            self._flush_timer = None
-        unsent, self._unsent = self._unsent, {}
-        self.send(list(unsent.values()))
-
-    def send(self, records: list[Record]) -> None:
-        """Fan out records that the mirror holds. Each audience gets the records that it watches, in one frame."""
-        self._delivered = self._mirror.offset
         if not records:
             return
-        self._snapshots.clear()
-        self._keep_named(records)
-        LATENCY.observe(max(0.0, clock.now() - records[0].published_at))
-        for audience, told in self._audiences.concerned(records).items():
-            place = Place(self._mirror.epoch, self._mirror.offset, audience.topics.hash)
-            frame = frames.records(place, [record.body for record in told])
-            self._fan_out.queue(partial(Subscriber.deliver, frame=frame, records=told), audience.subscribers)
+        for record in records:
+            self._unsent.pop(record.topic, None)
+            self._unsent[record.topic] = record
+        if self._fan_out.busy:
+            self._keep_named(records)
+        self._fan_out.request(urgent=any(record.terminal for record in records))
 
     def start_epoch(self, named_records: Mapping[str, Record]) -> None:
         """Send every subscriber a snapshot of a new epoch. Drop what was still to be sent of the old epoch."""
         self._fan_out.clear()
-        self._delivered = self._mirror.offset
+        self._unsent.clear()
         self._snapshots.clear()
         self._named_records = dict(named_records)
-        for audience in self._audiences.all():
+        self._before_pass, self._pass = None, (self._mirror.epoch, self._mirror.offset)
+        for audience in list(self._audiences.all()):
             self._fan_out.queue(_EpochStart(self, audience.topics, self._named_records), audience.subscribers)
 
-    def _flush_soon(self) -> None:
-        self._due = True
-        if not self._fan_out.busy:
-            self._flush_if_due()
+    def _begin_pass(self) -> Iterator[tuple[Deliver, Sequence[Subscriber]]]:
+        """Take the unsent records. Yield, for each audience that watches any of them, what has to be delivered."""
+        unsent, self._unsent = self._unsent, {}
+        self._before_pass, self._pass = self._pass, (self._mirror.epoch, self._mirror.offset)
+        self._named_records = {}  # nothing is under way: every snapshot has been written
+        if not unsent:
+            return
+        self._snapshots.clear()
+        LATENCY.observe(max(0.0, clock.now() - next(iter(unsent.values())).published_at))
+        for audience, told in self._audiences.concerned(unsent.values()).items():
+            yield _Records(self._place(audience.topics), told), audience.subscribers
 
-    def _flush_if_due(self) -> None:
-        if self._due:
-            self.flush()
+    def _place(self, topics: TopicFilter) -> Place:
+        return Place(self._mirror.epoch, self._mirror.offset, topics.hash)
 
     def _keep_named(self, records: Iterable[Record]) -> None:
-        """Keep records of named topics, in case the mirror drops them before all snapshots are written.
+        """Keep records of named topics, in case the mirror drops them before all snapshots are written."""
+        self._named_records.update(
+            (record.topic, record)
+            for record in records
+            if record.topic in self._named_records or self._audiences.is_named(record.topic)
+        )
 
-        If no fan-out is under way, all snapshots have been written: drop the kept records.
-        """
-        if self._fan_out.busy:
-            self._named_records.update(
-                (record.topic, record)
-                for record in records
-                if record.topic in self._named_records or self._audiences.is_named(record.topic)
-            )
-        else:
-            self._named_records = {}
+
+class _Records:
+    """Delivers records to each subscriber of an audience, in one frame, which is written when it is first needed."""
+
+    def __init__(self, place: Place, records: Sequence[Record]) -> None:
+        self._place, self._records = place, records
+        self._frame: Frame | None = None
+
+    def __call__(self, subscribers: Iterator[Subscriber]) -> None:
+        frame = self._frame = self._frame or _frame(self._place, self._records)
+        records = self._records
+        for subscriber in subscribers:
+            subscriber.deliver(frame, records)
+
+
+def _frame(place: Place, records: Iterable[Record]) -> Frame:
+    return frames.records(place, [record.body for record in records])
+
+
+class _Queued:
+    """Queues a frame for each subscriber."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def __call__(self, subscribers: Iterator[Subscriber]) -> None:
+        for subscriber in subscribers:
+            subscriber.queue(self._frame)
+
+
+def _ping(subscribers: Iterator[Subscriber]) -> None:
+    for subscriber in subscribers:
+        subscriber.ping()
 
 
 class _EpochStart:
@@ -237,12 +244,12 @@ class _EpochStart:
         self._broadcast, self._topics, self._named_records = broadcast, topics, named_records
         self._made: list[Frame] = []
 
-    def __call__(self, subscriber: Subscriber) -> int:
-        """Deliver the snapshot. Return its cost: sending a frame to this many subscribers takes the same time."""
-        cost = 1
+    def __call__(self, subscribers: Iterator[Subscriber]) -> int:
+        """Deliver the snapshot. Return how much writing it cost."""
+        cost = 0
         if not self._made:
-            self._broadcast.flush()
             self._made = self._broadcast.snapshot_frames(self._topics, self._named_records, None)
-            cost = SNAPSHOT_COST
-        subscriber.start(self._broadcast, self._made)
+            cost = SNAPSHOT_COST - 1
+        for subscriber in subscribers:
+            subscriber.start(self._broadcast, self._made)
         return cost

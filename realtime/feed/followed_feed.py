@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from realtime.feed.broadcast import Broadcast
 from realtime.feed.mirror import Message, Mirror, Received
 from realtime.feed.reader import FeedReader
+from realtime.feed.rounds import Rounds
 from realtime.protocol.place import Place
 from realtime.records.metrics import counts
 from realtime.records.record import Record
@@ -55,11 +56,11 @@ class RecordCollector:
 class FollowedFeed:
     """One tenant's feed, followed from the first subscriber until some time after the last one has left."""
 
-    def __init__(self, tenant_id: int, reader: FeedReader, limits: Limits, flush_seconds: float) -> None:
+    def __init__(self, tenant_id: int, reader: FeedReader, limits: Limits, rounds: Rounds) -> None:
         self.tenant_id = tenant_id
         self.followed_since = asyncio.get_running_loop().time()
         self.mirror = Mirror(limits)
-        self.broadcast = Broadcast(self.mirror, flush_seconds)
+        self.broadcast = Broadcast(self.mirror, rounds)
         self.loaded = asyncio.Event()
         self.in_doubt_since: float | None = None
         """When this feed was last known to be current, by the loop's clock; None while it is current."""
@@ -164,20 +165,16 @@ class FollowedFeed:
 
     def receive(self, batch: Iterable[Message]) -> None:
         """Apply messages in order, and fan them out. A gap between messages, or a new epoch, causes a read."""
-        applied = 0
-        ended = False
+        applied: list[Record] = []
         for message in batch:
             received = self.mirror.receive(message) if self.mirror.loaded else Received.GAP
             if received is Received.APPLIED:
-                applied += 1
-                ended |= message.record.terminal
-                self.broadcast.hold(message.record)
-                for collector in self._collectors:
-                    collector.add((message.record,))
+                applied.append(message.record)
             elif received is not Received.OLD:
                 self._keep_for_later(message)
-        if applied:
-            self.broadcast.flush_in_time(applied, ended=ended)
+        for collector in self._collectors:
+            collector.add(applied)
+        self.broadcast.send(applied)
 
     def request_read(self, cause: str) -> None:
         """Begin a read of the feed. Requests that are made while a read is running share the next read."""
@@ -258,7 +255,6 @@ class FollowedFeed:
     def _load(self, snapshot: Snapshot) -> None:
         """Apply a read and then the messages that arrived during the read. Send the changes to the clients."""
         old_epoch = self.mirror.epoch
-        self.broadcast.flush()
         change = self.mirror.load(snapshot)
         # A message with another epoch than the snapshot belongs to an older epoch if it arrived before the read began.
         # If it arrived later, it may belong to a newer epoch, and is kept for the next read.

@@ -20,6 +20,7 @@ from realtime.feed.followed_feed import FollowedFeed, RecordCollector
 from realtime.feed.freshness import Pulse
 from realtime.feed.mirror import Message, parse_message
 from realtime.feed.reader import FeedReader
+from realtime.feed.rounds import Rounds
 from realtime.feed.subscriber import Subscriber
 from realtime.protocol import frames
 from realtime.protocol.frames import Frame
@@ -28,7 +29,6 @@ from realtime.records.errors import BadRecordError, FeedUnavailableError
 from realtime.records.record import Record
 from realtime.records.scripts import Limits, Named
 from realtime.records.topics import STATS, TopicFilter
-from realtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -39,18 +39,15 @@ POLLED_SECONDS = 12.0
 MAX_NAMED_READS = 5
 """How many times, at most, named topics are read for a client. A read is repeated if the mirror was replaced
 meanwhile."""
-FLUSH_SECONDS = Settings.flush_ms / 1000
 
 
 class Hub:
     """The feeds of one server process (and event loop)."""
 
-    def __init__(
-        self, reader: FeedReader, limits: Limits | None = None, *, flush_seconds: float = FLUSH_SECONDS
-    ) -> None:
+    def __init__(self, reader: FeedReader, limits: Limits | None = None) -> None:
         self._reader = reader
         self._limits = limits or Limits()
-        self._flush_seconds = flush_seconds
+        self._rounds = Rounds()
         self._feeds: dict[int, FollowedFeed] = {}
         self._polled: dict[int, float] = {}
         """For each tenant, the time of the last poll that named the figures (on the loop's clock)."""
@@ -238,7 +235,7 @@ class Hub:
         feed = self._feeds.get(tenant_id)
         is_new = feed is None
         if feed is None:
-            feed = self._feeds[tenant_id] = FollowedFeed(tenant_id, self._reader, self._limits, self._flush_seconds)
+            feed = self._feeds[tenant_id] = FollowedFeed(tenant_id, self._reader, self._limits, self._rounds)
         feed.cancel_drop()
         try:
             with feed.held():

@@ -48,7 +48,7 @@ class Position(Protocol):
 
     @property
     def position(self) -> tuple[str, int] | None:
-        """Epoch and offset up to which all records were passed to every subscriber; None during a fan-out."""
+        """Epoch and offset up to which all records were passed to every subscriber; None while an epoch begins."""
 
 
 class Subscriber:
@@ -99,6 +99,8 @@ class Subscriber:
         if self._feed is None:
             raise RuntimeError("The subscriber has not joined a feed yet.")
         epoch, offset = self._feed.position or self._delivered
+        if epoch == self._delivered[0]:
+            offset = max(offset, self._delivered[1])
         if self._pending:
             offset = min(offset, min(record.offset for record in self._pending.values()) - 1)
         return Place(epoch, offset, self.topics.hash)
@@ -146,7 +148,11 @@ class Subscriber:
         """Send records: in this frame if the connection is not busy, else later, and only the newest of each topic."""
         if self.ended or self._has(frame):
             return
+        if records[0].offset <= self._delivered[1]:
+            frame, records = self._without_delivered(frame, records)
         self._note(frame)
+        if not records:
+            return
         if not self.busy:
             self._send(frame)
             counts.delivered += len(records)
@@ -157,6 +163,10 @@ class Subscriber:
             self._pending[record.topic] = record  # at the end, so that the records stay ordered by offset
         if len(self._pending) > MAX_PENDING_TOPICS:
             self._give_up()
+
+    def note_sent(self, epoch: str, offset: int) -> None:
+        """Record that everything up to this offset was delivered to this subscriber."""
+        self._delivered = epoch, offset
 
     def ping(self) -> None:
         """Send a ping with the client's place, unless the connection is busy. The client has everything up to there."""
@@ -188,6 +198,14 @@ class Subscriber:
         """Return whether a snapshot that was already sent or queued contains everything in this frame."""
         epoch, offset = self._delivered
         return frame.place is not None and frame.place.epoch == epoch and frame.place.offset <= offset
+
+    def _without_delivered(self, frame: Frame, records: Sequence[Record]) -> tuple[Frame, Sequence[Record]]:
+        """Return the frame and records without those that the latest snapshot contains."""
+        epoch, offset = self._delivered
+        if frame.place is None or frame.place.epoch != epoch:
+            return frame, records
+        newer = [record for record in records if record.offset > offset]
+        return frames.records(frame.place, [record.body for record in newer]), newer
 
     def _drop_snapshots(self) -> None:
         """Drop queued snapshots, which a newer one replaces. The rest of a partly sent snapshot is kept."""

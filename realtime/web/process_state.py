@@ -25,7 +25,7 @@ class ServerProcess:
 
     def __init__(self) -> None:
         reader = FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix())
-        self.hub = Hub(reader, conf.limits(), flush_seconds=conf.settings().flush_ms / 1000)
+        self.hub = Hub(reader, conf.limits())
         self.connections = Connections(conf.max_connections())
         self.polls = Connections(conf.max_connections())
         # `_look` and `_read_committed` each have their own thread: the shared threads of the event loop may be busy for

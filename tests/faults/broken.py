@@ -526,9 +526,9 @@ DEFECTS = [
     Defect(
         "Slow clients",
         "ends that arrive during a fan-out are each sent on their own",
-        "realtime/feed/broadcast.py",
-        "        if not self._fan_out.busy:\n            self._flush_if_due()",
-        "        self._flush_if_due()",
+        "realtime/feed/fan_out.py",
+        "        if not self._steps:\n            self._urgent_pass, ",
+        "        if self._requested:\n            self._urgent_pass, ",
         "tests/realtime/feed/test_broadcast.py",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Tests of when a feed sends to its subscribers: at once, in ticks, or in a snapshot that joining clients share."""
+"""Tests of when a feed sends to its subscribers: at once, in its turn, or in a snapshot that joining clients share."""
 
 import asyncio
 from itertools import count
@@ -6,25 +6,34 @@ from typing import Any, cast
 
 import pytest
 
-import realtime.feed.fan_out
-from realtime.feed.broadcast import CALM_RECORDS_A_SECOND
+import realtime.feed.rounds
 from realtime.feed.followed_feed import FollowedFeed
 from realtime.feed.mirror import Message
 from realtime.feed.reader import FeedReader
+from realtime.feed.rounds import AT_ONCE, Rounds
 from realtime.feed.subscriber import Subscriber
 from realtime.records.scripts import Limits, Snapshot
 from realtime.records.topics import TopicFilter
 from tests.realtime.carriers import RecordingCarrier, record
 
 EVERYTHING = TopicFilter.of(["*"])
-NEVER = 1000.0
+
+
+class OtherFeed:
+    """A feed that uses up the deliveries of one turn of the event loop."""
+
+    waiting = urgent = False
+
+    def serve(self, limit: int) -> int:
+        return limit
 
 
 class Case:
-    """A followed feed. By default its ticks only happen when a test calls `flush`."""
+    """A followed feed, which shares the event loop with the other feeds of `rounds`."""
 
-    def __init__(self, flush_seconds: float = NEVER, limits: Limits | None = None) -> None:
-        self.feed = FollowedFeed(7, cast("FeedReader", None), limits or Limits(), flush_seconds)
+    def __init__(self, rounds: Rounds | None = None, limits: Limits | None = None) -> None:
+        self.rounds = rounds or Rounds()
+        self.feed = FollowedFeed(7, cast("FeedReader", None), limits or Limits(), self.rounds)
         self.feed._load(Snapshot("e0", 0, 0, whole=True, records=[]))
         self.offsets = count(1)
 
@@ -61,17 +70,18 @@ def delivered(carrier: RecordingCarrier) -> list[tuple[str, int]]:
     ]
 
 
-def make_busy(case: Case) -> None:
-    """Deliver more records at once than a feed sends without waiting for a tick."""
-    for _ in range(CALM_RECORDS_A_SECOND + 5):
-        case.arrive("job:busy")
+async def sent(case: Case) -> None:
+    """Wait until everything was sent."""
+    async with asyncio.timeout(60):
+        while case.feed.broadcast.position != (case.feed.mirror.epoch, case.feed.mirror.offset):
+            await asyncio.sleep(0)
 
 
-async def test_a_calm_feed_sends_each_record_at_once(case: Case) -> None:
+async def test_while_nothing_else_is_sent_each_record_is_sent_at_once(case: Case) -> None:
     carrier = case.join()
-    case.arrive("job:a")
-    case.arrive("job:b")
-    assert delivered(carrier) == [("job:a", 1), ("job:b", 2)]
+    for number in range(1, 201):
+        case.arrive(f"job:{number}")
+        assert delivered(carrier)[-1] == (f"job:{number}", number)
 
 
 async def test_the_records_of_one_read_are_sent_in_one_frame_the_newest_of_each_topic(case: Case) -> None:
@@ -81,49 +91,120 @@ async def test_the_records_of_one_read_are_sent_in_one_frame_the_newest_of_each_
     assert carrier.kinds == ["snapshot", "records"]
 
 
-async def test_a_busy_feed_waits_for_the_tick_except_with_terminal_records(case: Case) -> None:
+async def test_records_that_arrive_while_others_are_served_share_a_frame_the_newest_of_each_topic(case: Case) -> None:
     carrier = case.join()
-    make_busy(case)
-    frames = len(carrier.taken)
-    case.arrive("job:a")
-    case.arrive("job:a")
-    assert len(carrier.taken) == frames
-    case.arrive("job:b", status="DONE")
-    assert len(carrier.taken) == frames + 1
-    assert [topic for topic, _ in delivered(carrier)][-3:] == ["job:busy", "job:a", "job:b"]
+    case.rounds.request(OtherFeed())
+    for topic in ["job:a", "job:b", "job:a"]:
+        case.arrive(topic)
+    assert carrier.kinds == ["snapshot"]
+    await asyncio.sleep(0)
+    assert delivered(carrier) == [("job:b", 2), ("job:a", 3)]
+    assert carrier.kinds == ["snapshot", "records"]
 
 
-async def test_the_tick_happens_without_further_messages() -> None:
-    case = Case(flush_seconds=0.001)
-    carrier = case.join()
-    make_busy(case)
-    case.arrive("job:last")
-    async with asyncio.timeout(60):
-        while delivered(carrier)[-1][0] != "job:last":
-            await asyncio.sleep(0.001)
-    assert case.feed.broadcast.position == ("e0", CALM_RECORDS_A_SECOND + 6)
+async def test_a_feed_with_a_terminal_record_is_served_before_the_others() -> None:
+    rounds = Rounds()
+    first, second = Case(rounds), Case(rounds)
+    carriers = [first.join() for _ in range(AT_ONCE)]
+    watched = second.join()
+    rounds.request(OtherFeed())
+    first.arrive("job:a")
+    second.arrive("job:b")
+    second.arrive("job:c", status="DONE")
+    await asyncio.sleep(0)
+    assert delivered(watched) == [("job:b", 1), ("job:c", 2)]
+    assert sum(len(delivered(carrier)) for carrier in carriers) == AT_ONCE - 1
 
 
-async def test_a_client_that_joins_before_the_tick_gets_nothing_twice(case: Case) -> None:
+async def test_a_client_that_joins_while_records_wait_gets_nothing_twice(case: Case) -> None:
     early = case.join()
-    make_busy(case)
+    case.rounds.request(OtherFeed())
     case.arrive("job:a")
     late = case.join()
-    assert "job:a" in {entry["topic"] for entry in late.frames[0]["records"]}
-    assert delivered(early)[-1][0] == "job:a"
-    case.arrive("job:b", status="DONE")
-    assert [topic for topic, _ in delivered(late)] == ["job:b"]
+    assert [entry["topic"] for entry in late.frames[0]["records"]] == ["job:a"]
+    case.arrive("job:b")
+    await sent(case)
+    assert delivered(early) == [("job:a", 1), ("job:b", 2)]
+    assert delivered(late) == [("job:b", 2)]
 
 
-async def test_before_the_tick_no_place_includes_unsent_records(case: Case) -> None:
-    case.join()
-    make_busy(case)
-    position = case.feed.broadcast.position
-    assert position is not None
+async def test_a_client_whose_snapshot_has_all_waiting_records_of_its_topics_gets_no_frame(case: Case) -> None:
+    case.join("job:*")
+    case.rounds.request(OtherFeed())
     case.arrive("job:a")
-    assert case.feed.broadcast.position == position
-    case.feed.broadcast.flush()
-    assert case.feed.broadcast.position == ("e0", case.feed.mirror.offset)
+    late = case.join("job:*")
+    case.arrive("video:a")
+    await sent(case)
+    assert late.kinds == ["snapshot"]
+
+
+async def test_a_client_that_watches_more_while_records_wait_gets_each_once(case: Case) -> None:
+    topics = TopicFilter.of(["job:a"])
+    carrier = RecordingCarrier()
+    subscriber = Subscriber(7, topics, carrier)
+    case.feed.broadcast.add(subscriber)
+    subscriber.start(case.feed.broadcast, case.feed.broadcast.snapshot_frames(topics, {}, None))
+    case.rounds.request(OtherFeed())
+    case.arrive("job:a", "job:b")
+    case.feed.broadcast.move(subscriber, TopicFilter.of(["job:a", "job:b"]))
+    assert delivered(carrier) == [("job:a", 1)]
+    assert subscriber.place.offset == 2
+    case.arrive("job:b")
+    await sent(case)
+    assert delivered(carrier) == [("job:a", 1), ("job:b", 3)]
+
+
+async def test_while_records_wait_no_place_includes_them(case: Case) -> None:
+    positions = []
+    for _ in range(2):
+        case.arrive("job:a")
+        positions.append(case.feed.broadcast.position)
+        case.rounds.request(OtherFeed())
+    await asyncio.sleep(0)
+    assert [*positions, case.feed.broadcast.position] == [("e0", 1), ("e0", 1), ("e0", 2)]
+
+
+async def test_during_a_pass_a_place_includes_what_all_were_sent_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realtime.feed.rounds, "AT_ONCE", 1)
+    case = Case()
+    for _ in range(3):
+        case.join()
+    positions = []
+    for _ in range(2):
+        case.arrive("job:a")
+        positions.append(case.feed.broadcast.position)
+        await sent(case)
+    assert positions == [("e0", 0), ("e0", 1)]
+
+
+async def test_while_an_epoch_begins_the_feed_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realtime.feed.rounds, "AT_ONCE", 1)
+    case = Case()
+    carriers = [case.join() for _ in range(3)]
+    case.restart()
+    assert case.feed.broadcast.position is None
+    await sent(case)
+    assert [carrier.kinds for carrier in carriers] == [["snapshot", "snapshot"]] * 3
+
+
+async def test_a_closed_feed_sends_nothing_more(case: Case) -> None:
+    carrier = case.join()
+    case.rounds.request(OtherFeed())
+    case.arrive("job:a")
+    case.feed.close()
+    await asyncio.sleep(0)
+    assert carrier.kinds == ["snapshot"]
+
+
+async def test_an_epoch_that_begins_while_records_wait_drops_them(case: Case) -> None:
+    carrier = case.join()
+    case.rounds.request(OtherFeed())
+    case.arrive("job:old")
+    case.restart()
+    case.arrive("job:new")
+    await sent(case)
+    assert carrier.kinds == ["snapshot", "snapshot"]
+    assert [entry["topic"] for entry in carrier.frames[-1]["records"]] == ["job:new"]
 
 
 async def test_clients_that_join_while_nothing_changes_share_a_snapshot(case: Case) -> None:
@@ -140,9 +221,7 @@ async def test_a_new_epoch_begins_with_a_snapshot_for_all_and_drops_queued_recor
     carriers = [case.join() for _ in range(600)]  # more than a fan-out serves at once
     case.arrive("job:old")
     case.feed._load(Snapshot("e1", 3, 0, whole=True, records=[record(3, "job:new")]))
-    async with asyncio.timeout(60):
-        while case.feed.broadcast.position is None:
-            await asyncio.sleep(0)
+    await sent(case)
     for carrier in carriers:
         last: dict[str, Any] = carrier.frames[-1]
         assert (last["type"], last["place"].partition(".")[0], last["recovered"]) == ("snapshot", "e1", False)
@@ -152,16 +231,14 @@ async def test_a_new_epoch_begins_with_a_snapshot_for_all_and_drops_queued_recor
 async def test_an_end_during_the_snapshots_of_a_new_epoch_reaches_clients_that_named_the_topic(
     pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 1)
+    monkeypatch.setattr(realtime.feed.rounds, "AT_ONCE", 1)
     case = Case(limits=Limits(recent_terminal=1))
     carriers = [case.join("job:a", pattern, f"video:{number}") for number in range(5)]
     case.arrive("job:a", status="DONE")
     case.restart(offset=5)
     case.arrive("job:a", status="DONE")
     case.arrive("job:b", status="DONE")
-    async with asyncio.timeout(60):
-        while case.feed.broadcast.position is None:
-            await asyncio.sleep(0)
+    await sent(case)
     for carrier in carriers:
         seen = [
             entry["offset"]
@@ -177,16 +254,14 @@ async def test_ends_during_a_fan_out_are_sent_together_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A hundred topics end while one fan-out is under way, as at the highest load."""
-    monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 1)
+    monkeypatch.setattr(realtime.feed.rounds, "AT_ONCE", 1)
     case = Case()
     carriers = [case.join() for _ in range(20)]
     for number in range(100):
         case.arrive(f"job:{number}", status="DONE")
         if number % 10 == 0:
             await asyncio.sleep(0)
-    async with asyncio.timeout(60):
-        while case.feed.broadcast.position is None or case.feed.broadcast.position[1] < 100:
-            await asyncio.sleep(0)
+    await sent(case)
     for carrier in carriers:
         assert delivered(carrier) == [(f"job:{number}", number + 1) for number in range(100)]
         assert len([frame for frame in carrier.frames if frame["type"] == "records"]) <= 3

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from redis import Redis
 
-import realtime.feed.fan_out
 import realtime.feed.hub
 import realtime.feed.reader
+import realtime.feed.rounds
 import realtime.redis.links
 from embedded.ports import HOST, free_port
 from embedded.redis import RedisServer
@@ -108,7 +108,7 @@ class HubMachine(RuleBasedStateMachine):
     ) -> None:
         self.promotions_left = promotions
         realtime.feed.hub.LINGER_SECONDS = linger
-        realtime.feed.fan_out.AT_ONCE = at_once
+        realtime.feed.rounds.AT_ONCE = at_once
         self.limits = Limits(recent_terminal=recent_terminal)
         self.publisher = Publisher(self.redis, limits=self.limits)
         self.runner = asyncio.Runner()
@@ -118,10 +118,7 @@ class HubMachine(RuleBasedStateMachine):
         self.turn(100)
 
     async def _make_hubs(self, limits: Limits) -> list[LossyHub]:
-        hubs = [
-            LossyHub(FeedReader.from_url(self.server.url), limits, flush_seconds=flush).start()
-            for flush in (0.0, 0.002)
-        ]
+        hubs = [LossyHub(FeedReader.from_url(self.server.url), limits).start() for _ in range(2)]
         for number, hub in enumerate(hubs):
             hub.name = f"hub {number}"
         return hubs
@@ -509,7 +506,7 @@ def test_every_client_ends_with_the_records_of_a_new_client(
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.02)
     # Each example changes these two values. Set them here, so that monkeypatch restores the original ones at the end.
     monkeypatch.setattr(realtime.feed.hub, "LINGER_SECONDS", 30.0)
-    monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 256)
+    monkeypatch.setattr(realtime.feed.rounds, "AT_ONCE", 256)
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: HubMachine(servers_of_its_own, tmp_path)),
         settings=settings(

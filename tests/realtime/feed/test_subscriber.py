@@ -109,6 +109,16 @@ async def test_during_a_fan_out_a_place_includes_only_what_this_connection_got(c
     assert case.subscriber.place.offset == 1
 
 
+async def test_records_that_the_snapshot_contains_are_not_sent_again(case: Case) -> None:
+    case.subscriber.start(case.feed, frames.snapshot(place(5), [record(5).body], recovered=False))
+    held = [record(4, "job:b"), record(5), record(6, "job:c")]
+    case.subscriber.deliver(frames.records(place(6), [each.body for each in held]), held)
+    held = [record(7), record(8, "job:b")]
+    case.subscriber.deliver(frames.records(place(8), [each.body for each in held]), held)
+    assert case.delivered[-3:] == [("job:c", 6), ("job:a", 7), ("job:b", 8)]
+    assert case.carrier.kinds[-3:] == ["snapshot", "records", "records"]
+
+
 async def test_an_answer_is_sent_before_queued_records(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
