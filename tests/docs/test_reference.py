@@ -34,7 +34,7 @@ from realtime.protocol import frames
 from realtime.protocol.close_codes import REASONS, CloseCode
 from realtime.records import keys, record, topics
 from realtime.redis.oldest_version import OLDEST_REDIS
-from realtime.web import websocket
+from realtime.web import client_frames
 from tests.docs.pages import page
 
 ENVIRONMENT = page("docs/reference/environment.md")
@@ -241,7 +241,7 @@ def codes_of_error_frames() -> Iterator[str]:
 
     In the source, a call or a tuple contains such a code, and after it the sentence that explains the refusal.
     """
-    for module in (websocket, connection):
+    for module in (client_frames, connection):
         for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))):
             words = node.elts if isinstance(node, ast.Tuple) else node.args if isinstance(node, ast.Call) else []
             for before, _sentence in pairwise(words):
@@ -268,8 +268,8 @@ def test_every_code_of_an_error_frame_is_in_the_page() -> None:
         ("topics of one connection", [topics.MAX_TOPICS]),
         ("topics that a student or parent names", [MAX_NAMED_TOPICS]),
         ("a frame from the client", [frames.MAX_FRAME_BYTES]),
-        ("frames from the client", [websocket.FRAMES_A_SECOND, websocket.FRAMES_BURST]),
-        ("frames answered with `error`", [websocket.MAX_BAD_FRAMES]),
+        ("frames from the client", [client_frames.FRAMES_A_SECOND, client_frames.FRAMES_BURST]),
+        ("frames answered with `error`", [client_frames.MAX_BAD_FRAMES]),
         ("pings without a pong", [connection.MAX_PINGS_UNANSWERED]),
         ("time to read the feed for a new connection", [int(hub.JOIN_SECONDS)]),
         ("a record", [record.MAX_RECORD_BYTES]),
