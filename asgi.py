@@ -6,7 +6,7 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
 from config.environment import hide_secrets_once_read, sentences_in_the_log
 from config.logging import log_everything
@@ -14,7 +14,7 @@ from config.logging import log_everything
 log_everything()
 hide_secrets_once_read()
 with sentences_in_the_log():
-    django_application = get_asgi_application()
+    django.setup(set_prefix=False)
 
 from django.apps import apps
 from django.conf import settings
@@ -22,6 +22,7 @@ from django.conf import settings
 from apps.core.allowance import admit_body, body_limits
 from config.body_limit import limit_body
 from config.charset import utf8_only
+from config.django_handler import DjangoHandler
 from config.headers import over_tls, with_headers
 from config.static_files import StaticFiles
 from realtime.web.routing import with_realtime
@@ -46,7 +47,7 @@ def serve_static(wrapped: Any) -> Any:
     return server
 
 
-guarded = limit_body(utf8_only(django_application), admit_body, body_limits())  # type: ignore[arg-type]
+guarded = limit_body(utf8_only(DjangoHandler()), admit_body, body_limits())  # type: ignore[arg-type]
 http_application = with_headers(serve_static(guarded))
 
 

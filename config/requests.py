@@ -1,14 +1,13 @@
 """Separates the log contexts of requests, and counts the SQL statements of each view, in the web process."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
-from inspect import iscoroutinefunction
 from typing import Any
 
 import structlog
 from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
+from django.utils.decorators import sync_only_middleware
 
 from realtime.records.metrics import counts
 
@@ -21,34 +20,25 @@ _statements: ContextVar[list[int] | None] = ContextVar("statements", default=Non
 A view may run in another thread, with a copy of the context.
 """
 
-Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+Answer = Callable[[HttpRequest], HttpResponseBase]
 
 
-@sync_and_async_middleware
-def note_request(get_response: Any) -> Answer:
+@sync_only_middleware
+def note_request(get_response: Answer) -> Answer:
     """Begin each request with an empty log context, and count the SQL statements of each view.
 
     The authentication binds the tenant to the log context.
     """
     connection_created.connect(_count_statements_of, dispatch_uid="config.requests")
 
-    async def answer_async(request: HttpRequest) -> HttpResponseBase:
-        statements = _begin()
-        try:
-            answer: HttpResponseBase = await get_response(request)
-            return answer
-        finally:
-            counts.sql[_view(request)] += statements[0]
-
     def answer(request: HttpRequest) -> HttpResponseBase:
         statements = _begin()
         try:
-            answer: HttpResponseBase = get_response(request)
-            return answer
+            return get_response(request)
         finally:
             counts.sql[_view(request)] += statements[0]
 
-    return answer_async if iscoroutinefunction(get_response) else answer
+    return answer
 
 
 def _begin() -> list[int]:

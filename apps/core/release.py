@@ -4,31 +4,24 @@ REST framework connects a request, its view and its forms in reference cycles, w
 Without this module the bodies of hundreds of requests would stay in memory until the collector's next run.
 """
 
-from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
-from typing import Any
+from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponseBase, QueryDict
-from django.utils.decorators import sync_and_async_middleware
+from django.utils.decorators import sync_only_middleware
 
-Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+Answer = Callable[[HttpRequest], HttpResponseBase]
 
 
-@sync_and_async_middleware
-def release_bodies(get_response: Any) -> Answer:
+@sync_only_middleware
+def release_bodies(get_response: Answer) -> Answer:
     """Free the body of each answered request. Use this as the outermost middleware: it needs rendered answers."""
 
-    async def answer_async(request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = await get_response(request)
-        _release(request, response)
-        return response
-
     def answer(request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = get_response(request)
+        response = get_response(request)
         _release(request, response)
         return response
 
-    return answer_async if iscoroutinefunction(get_response) else answer
+    return answer
 
 
 def _release(request: HttpRequest, response: HttpResponseBase) -> None:

@@ -6,8 +6,8 @@ import os
 
 MAX_ARENAS = 2
 """glibc's allocator makes an arena for each thread that allocates, up to 8 for each core, and hardly shrinks them.
-Django answers each request in its own thread, so all arenas grow to the size of the largest requests. Python runs only
-one thread at a time, so more arenas make nothing faster."""
+Requests run in many threads, so all arenas grow to the size of the largest requests. Python runs only one thread at a
+time, so more arenas make nothing faster."""
 _M_ARENA_MAX = -8
 _OPERATORS_OWN = "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"
 

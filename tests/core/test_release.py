@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.asgi import get_asgi_application
+
+from config.django_handler import DjangoHandler
 
 
 class Text(str):
@@ -51,7 +52,7 @@ async def status(path: str, body: dict[str, str]) -> int:
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    application: Any = get_asgi_application()
+    application: Any = DjangoHandler()
     await application(scope, receive, send)
     return int(sent[0]["status"])
 

@@ -1,16 +1,16 @@
 """The middlewares of Django that the admin needs (sessions, accounts and messages), only for requests to the admin.
 
-All other requests bypass these middlewares, without any SQL statement or change of threads.
+All other requests bypass these middlewares, without any SQL statement.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.decorators import async_only_middleware
+from django.utils.decorators import sync_only_middleware
 
 ADMIN_PATH = "/admin/"
 CONTENT_SECURITY_POLICY = (
@@ -18,19 +18,18 @@ CONTENT_SECURITY_POLICY = (
     " object-src 'none'"
 )
 
-Answer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+Answer = Callable[[HttpRequest], HttpResponseBase]
 
 
-@async_only_middleware
-def for_operators(get_response: Any) -> Answer:
+@sync_only_middleware
+def for_operators(get_response: Answer) -> Answer:
     """Wrap the admin's views in Django's three middlewares, and add security headers to the admin's answers."""
     chain: Any = SessionMiddleware(AuthenticationMiddleware(MessageMiddleware(get_response)))
 
-    async def answer(request: HttpRequest) -> HttpResponseBase:
+    def answer(request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith(ADMIN_PATH):
-            passed: HttpResponseBase = await get_response(request)
-            return passed
-        return _protected(request, await chain(request))
+            return get_response(request)
+        return _protected(request, chain(request))
 
     return answer
 
