@@ -15,6 +15,7 @@ from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
+from harness.raw_websocket import BINARY, CONTINUATION, PING, PONG, TEXT, client_frame
 from realtime.server.websocket_parser import (
     Binary,
     Close,
@@ -32,22 +33,8 @@ from realtime.server.websocket_parser import (
 
 LIMIT = 300
 """The most bytes of a message in tests: small, so that generated messages often exceed it."""
-KEY = b"\x37\xfa\x21\x3d"
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 SHORTEST_LENGTH = "a length must have as few bytes as possible"
 CONTROL_LENGTH = "a control frame has at most 125 bytes"
-
-
-def client_frame(first: int, payload: bytes = b"", field: int | None = None, *, masked: bool = True) -> bytes:
-    """Return a frame with this first byte. `field` is the size of the length: 0, 2 or 8 bytes after the second byte."""
-    length = len(payload)
-    if field is None:
-        field = 0 if length < 126 else 2 if length < 65_536 else 8
-    second = (0x80 if masked else 0) | {0: length & 127, 2: 126, 8: 127}[field]
-    size = (length % (1 << 16 if field == 2 else 1 << 64)).to_bytes(field, "big") if field else b""
-    mask = KEY if masked else b""
-    body = bytes(byte ^ KEY[position % 4] for position, byte in enumerate(payload)) if masked else payload
-    return bytes((first, second)) + size + mask + body
 
 
 def parsed(parser: FrameParser, *pieces: bytes) -> list[Event]:
