@@ -8,7 +8,7 @@ New and returning clients are served from the mirror.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -18,14 +18,14 @@ from redis.exceptions import ReadOnlyError, RedisError
 from realtime.feed.background_tasks import end_tasks
 from realtime.feed.followed_feed import FollowedFeed, RecordCollector
 from realtime.feed.freshness import Pulse
-from realtime.feed.mirror import Message, parse_message
+from realtime.feed.mirror import parse_messages
 from realtime.feed.reader import FeedReader
 from realtime.feed.rounds import Rounds
 from realtime.feed.subscriber import Subscriber
 from realtime.protocol import frames
 from realtime.protocol.frames import Frame
 from realtime.protocol.place import Place
-from realtime.records.errors import BadRecordError, FeedUnavailableError
+from realtime.records.errors import FeedUnavailableError
 from realtime.records.record import Record
 from realtime.records.scripts import Limits, Named
 from realtime.records.topics import STATS, TopicFilter
@@ -205,16 +205,10 @@ class Hub:
 
     # The methods of `realtime.feed.pubsub_link.Listener`.
 
-    def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
-        by_feed: dict[int, list[Message]] = {}
-        for tenant_id, payload in messages:
-            try:
-                by_feed.setdefault(tenant_id, []).append(parse_message(payload))
-            except BadRecordError as problem:
-                log.warning("bad_message", tenant=tenant_id, error=str(problem))
-        for tenant_id, batch in by_feed.items():
+    def on_messages(self, messages: Mapping[int, Sequence[bytes]]) -> None:
+        for tenant_id, payloads in messages.items():
             if tenant_id in self._feeds:
-                self._feeds[tenant_id].receive(batch)
+                self._feeds[tenant_id].receive(parse_messages(payloads, tenant_id))
 
     def on_confirmed(self, tenant_id: int) -> None:
         if tenant_id in self._feeds:

@@ -12,11 +12,16 @@ from enum import Enum, auto
 from heapq import heapify, heappop, heappush
 from itertools import chain, takewhile
 from operator import attrgetter
+from typing import NamedTuple
+
+import structlog
 
 from realtime.records.errors import BadRecordError
 from realtime.records.record import Record, parse_record
 from realtime.records.scripts import Limits, Snapshot
 from realtime.redis.clock import clock
+
+log = structlog.get_logger(__name__)
 
 MAX_PENDING_ENDS = 5000
 """How many topics `pending_ends` holds at most. When it is full, its oldest topics are removed. Clients then learn the
@@ -25,8 +30,7 @@ end of such a topic only if they name the topic or reconnect."""
 _MESSAGE_HEAD = re.compile(rb"([0-9a-f]{1,32})\.(\d{1,16}) ")
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One pub/sub message: `epoch.offset`, a space, the record."""
 
     epoch: str
@@ -53,13 +57,25 @@ class Change:
 
 def parse_message(payload: bytes) -> Message:
     """Parse a pub/sub message. Raise BadRecordError if it is not valid."""
-    match = _MESSAGE_HEAD.match(payload)
-    if match is None:
+    head = _MESSAGE_HEAD.match(payload)
+    if head is None:
         raise BadRecordError(f"This is no message of a feed: {payload[:80]!r}.")
-    record = parse_record(payload[match.end() :])
-    if int(match[2]) != record.offset:
+    epoch, offset = head.groups()
+    record = parse_record(payload[head.end() :])
+    if int(offset) != record.offset:
         raise BadRecordError(f"This message names another offset than its record: {payload[:80]!r}.")
-    return Message(match[1].decode(), record.offset, record)
+    return Message(epoch.decode(), record.offset, record)
+
+
+def parse_messages(payloads: Iterable[bytes], tenant_id: int) -> list[Message]:
+    """Parse messages of one tenant. Log those that are not valid, and leave them out."""
+    messages: list[Message] = []
+    for payload in payloads:
+        try:
+            messages.append(parse_message(payload))
+        except BadRecordError as problem:
+            log.warning("bad_message", tenant=tenant_id, error=str(problem))
+    return messages
 
 
 class Mirror:
@@ -156,18 +172,22 @@ class Mirror:
         return Change(reset=not goes_on, records=new)
 
     def _put(self, record: Record) -> None:
-        self._unfinished.pop(record.topic, None)
-        self._terminal.pop(record.topic, None)
-        self.pending_ends.pop(record.topic, None)
-        (self._terminal if record.terminal else self._unfinished)[record.topic] = record
-        if record.terminal:
+        topic = record.topic
+        self._unfinished.pop(topic, None)
+        self._terminal.pop(topic, None)
+        self.pending_ends.pop(topic, None)
+        if record.status.terminal:
+            self._terminal[topic] = record
             self._note_end(record)
+        else:
+            self._unfinished[topic] = record
 
     def _trim(self) -> None:
         """Forget topics that new clients are no longer shown, by the same rules as `publish.lua`."""
-        oldest = clock.now() - self._limits.recent_terminal_seconds
-        while self._terminal and (len(self._terminal) > self._limits.recent_terminal or self._ends[0][0] < oldest):
-            self._drop_first_end()
+        if self._terminal:
+            oldest = clock.now() - self._limits.recent_terminal_seconds
+            while self._terminal and (len(self._terminal) > self._limits.recent_terminal or self._ends[0][0] < oldest):
+                self._drop_first_end()
         while len(self._unfinished) > self._limits.recent_unfinished:
             self._drop(self._unfinished, next(iter(self._unfinished.values())))
 

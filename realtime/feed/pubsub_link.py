@@ -1,29 +1,29 @@
 """The one pub/sub connection of a process to Redis: its subscriptions, what it delivers, and whether it is alive.
 
 The PubSub class of redis-py reconnects silently. Here a lost connection must be noticed, because messages were
-missed. So this module uses redis-py's connection class, and keeps the subscriptions itself.
+missed. So this module keeps the subscriptions itself. redis-py only opens the connection (TLS, sign-in and the other
+options of the URL); then `PubSubProtocol` reads from it.
 """
 
 import asyncio
-import math
 import random
-from collections import deque
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
+from realtime.feed.pubsub_protocol import PubSubProtocol
 from realtime.records.keys import Keys
 from realtime.redis import links
 from realtime.redis.refused_writes import refusal
 
 log = structlog.get_logger(__name__)
 
-MAX_BATCH = 1000
 RECONNECT_SECONDS = (0.05, 2.0)
 MAX_PINGS = 60
 """How many pings may be unanswered on a connection. At this number, no more pings are sent."""
@@ -32,8 +32,8 @@ MAX_PINGS = 60
 class Listener(Protocol):
     """Receives what the pub/sub connection delivers. Called in the event loop; no method may block."""
 
-    def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
-        """Handle messages that arrived together, in order. Each is a pair of a tenant's id and the payload."""
+    def on_messages(self, messages: Mapping[int, Sequence[bytes]]) -> None:
+        """Handle messages that arrived together: by the id of the tenant, the payloads in their order."""
 
     def on_confirmed(self, tenant_id: int) -> None:
         """Handle the confirmation of a subscription. From now on, until `on_lost`, no message is missed."""
@@ -59,9 +59,11 @@ class PubSubLink:
         """`connect_seconds` limits how long it takes to connect and subscribe."""
         self._redis, self._keys = redis, keys
         self._connect_seconds = connect_seconds
-        self._wanted: dict[int, str] = {}
+        self._wanted: dict[bytes, int] = {}
+        """By channel, the tenants to whose feeds this link subscribes."""
         self._revocations: RevocationListener | None = None
-        self._connection: AbstractConnection | None = None
+        self._revocations_channel = keys.revocations().encode()
+        self._connection: PubSubProtocol | None = None
         self._holding: asyncio.Task[None] | None = None
         self._given_up = False
         self._pings: deque[float] = deque()
@@ -97,14 +99,15 @@ class PubSubLink:
 
         When Redis confirms the subscription, the listener's `on_confirmed` is called.
         """
-        channel = self._wanted[tenant_id] = self._keys.feed(tenant_id)
+        channel = self._keys.feed(tenant_id)
+        self._wanted[channel.encode()] = tenant_id
         self._awake.set()
-        await self._command("SUBSCRIBE", channel)
+        self._command("SUBSCRIBE", channel)
 
     async def unsubscribe(self, tenant_id: int) -> None:
-        channel = self._wanted.pop(tenant_id, None)
-        if channel is not None:
-            await self._command("UNSUBSCRIBE", channel)
+        channel = self._keys.feed(tenant_id)
+        if self._wanted.pop(channel.encode(), None) is not None:
+            self._command("UNSUBSCRIBE", channel)
 
     async def run(self, listener: Listener) -> None:
         """Connect, deliver messages, and reconnect after each loss, until cancelled."""
@@ -162,7 +165,7 @@ class PubSubLink:
         """
         if self.connected and not self.idle and len(self._pings) < MAX_PINGS:
             self._pings.append(asyncio.get_running_loop().time())
-            await self._command("PING")
+            self._command("PING")
 
     async def _hold_connection(self, listener: Listener) -> None:
         connection = links.permanent_connection(self._redis)
@@ -172,46 +175,37 @@ class PubSubLink:
                 # `links.history` raises ReadOnlyError for a replica. Nothing later would show that it is one, because a
                 # replica with a master delivers the same messages as the master.
                 self.history = links.history(await links.replication_of(connection))
-                self._connection, self.connected = connection, True
-                self._connected_at = asyncio.get_running_loop().time()
-                self._pings.clear()
-                if channels := self._channels():
-                    await connection.send_command("SUBSCRIBE", *channels)
-            while True:
-                self._deliver(await self._read_batch(connection), listener)
+                deliver = partial(self._deliver, listener=listener)
+                self._connection = await links.hand_over(connection, partial(PubSubProtocol, on_replies=deliver))
+            self.connected = True
+            self._connected_at = asyncio.get_running_loop().time()
+            self._pings.clear()
+            if channels := self._channels():
+                self._command("SUBSCRIBE", *channels)
+            await self._connection.until_lost()
         finally:
-            self._connection = None
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
             with suppress(RedisError, OSError):
                 await connection.disconnect(nowait=True)
 
-    @staticmethod
-    async def _read_batch(connection: AbstractConnection) -> list[Any]:
-        """Wait for a reply. Return it and the next replies that have already arrived, at most `MAX_BATCH` in all."""
-        batch = [await _read_reply(connection)]
-        while len(batch) < MAX_BATCH and await connection.can_read():
-            batch.append(await _read_reply(connection))
-        return batch
-
-    def _deliver(self, replies: list[Any], listener: Listener) -> None:
-        messages: list[tuple[int, bytes]] = []
+    def _deliver(self, replies: Sequence[Any], listener: Listener) -> None:
+        """Pass on the replies of one read. The messages between two confirmations are passed on together."""
+        messages: defaultdict[int, list[bytes]] = defaultdict(list)
+        tenants = self._wanted
         for reply in replies:
-            # Without a subscription, the answer to PING is a simple string.
-            if reply == b"PONG" or reply[0] == b"pong":
-                if self._pings:
-                    self._note_answer(self._pings.popleft())
-                continue
-            kind, channel, *rest = reply
-            if channel == self._keys.revocations().encode():
-                self._deliver_revocation(kind, rest[0])
-                continue
-            tenant_id, payload = self._keys.tenant_of_feed(channel.decode()), rest[0]
-            if kind == b"message":
-                messages.append((tenant_id, payload))
-            elif kind == b"subscribe":
-                # First deliver the messages that arrived before this confirmation.
-                listener.on_messages(messages)
-                messages = []
-                listener.on_confirmed(tenant_id)
+            if not isinstance(reply, list) or reply[0] == b"pong":
+                self._note_pong(reply)
+            elif reply[0] == b"message" and reply[1] in tenants:
+                messages[tenants[reply[1]]].append(reply[2])
+            elif reply[1] == self._revocations_channel:
+                self._deliver_revocation(reply[0], reply[2])
+            elif reply[0] == b"subscribe" and reply[1] in tenants:
+                if messages:
+                    listener.on_messages(messages)
+                    messages = defaultdict(list)
+                listener.on_confirmed(tenants[reply[1]])
         if messages:
             listener.on_messages(messages)
 
@@ -224,32 +218,26 @@ class PubSubLink:
             self.delivered_until = self._connected_at
             self._revocations.on_revocations_confirmed()
 
-    def _note_answer(self, pinged_at: float) -> None:
-        """Record that Redis answered a ping: everything that was published before the ping has arrived."""
-        if self.delivered_until > float("-inf"):
-            self.delivered_until = max(self.delivered_until, pinged_at)
+    def _note_pong(self, reply: Any) -> None:
+        """Record that Redis answered a ping: everything that was published before the ping has arrived.
+
+        The answer may be an error, because a Redis whose disk is full refuses even PING. It still delivers messages.
+        """
+        if isinstance(reply, Exception) and refusal(reply) is None:
+            raise reply
+        if self._pings:
+            pinged_at = self._pings.popleft()
+            if self.delivered_until > float("-inf"):
+                self.delivered_until = max(self.delivered_until, pinged_at)
 
     def _channels(self) -> list[str]:
-        revocations = [self._keys.revocations()] if self._revocations is not None else []
-        return [*revocations, *self._wanted.values()]
+        revocations = [self._revocations_channel] if self._revocations is not None else []
+        return [channel.decode() for channel in (*revocations, *self._wanted)]
 
-    async def _command(self, *words: str) -> None:
-        connection = self._connection
-        # redis-py would open a closed connection again, and the reading task would not notice that.
-        if connection is not None and connection.is_connected:
-            # If the write fails, the reading task notices that, reconnects, and subscribes to everything.
-            with suppress(RedisError, OSError):
-                await connection.send_command(*words)
-
-
-async def _read_reply(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response(timeout=math.inf, disconnect_on_error=False)
-    except ResponseError as problem:
-        # A Redis whose disk is full refuses even PING. Count the error as an answer: Redis still delivers messages.
-        if refusal(problem) is None:
-            raise
-        return b"PONG"
+    def _command(self, *words: str) -> None:
+        # If the write fails, the connection is lost, and `run` subscribes to everything over the next one.
+        if self._connection is not None:
+            self._connection.send(*words)
 
 
 def _is_cancelled() -> bool:

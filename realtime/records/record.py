@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 from realtime.records.errors import BadRecordError
 from realtime.records.json_text import json_text
@@ -30,6 +30,8 @@ MAX_PUBLISHED_AT = 1e11
 _HEADER = re.compile(
     rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
 )
+
+_STATUSES = {status.value.encode(): status for status in Status}
 
 _PUBLISHED_AT = re.compile(rb'"published_at":(\d{1,12}(?:\.\d{1,9})?),"progress":')
 
@@ -67,8 +69,7 @@ class Draft:
     progress: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as Redis stores it. `body` is its whole JSON, as browsers receive it."""
 
     offset: int
@@ -195,9 +196,10 @@ def _shown(value: object) -> str:
 def parse_record(body: bytes) -> Record:
     """Parse the JSON of a record. Raise BadRecordError if it is not a record."""
     match = _HEADER.match(body)
-    if match is None or match[4].decode() not in Status.__members__:
+    if match is None or (status := _STATUSES.get(match[4])) is None:
         raise BadRecordError(f"This is no record: {body[:80]!r}.")
-    return Record(int(match[1]), match[2].decode(), int(match[3]), Status(match[4].decode()), body)
+    offset, topic, attempt, _status = match.groups()
+    return Record(int(offset), topic.decode(), int(attempt), status, body)
 
 
 def join_record(text: bytes, progress: bytes | None) -> Record:

@@ -8,8 +8,14 @@ rejected, with the reason.
 
 from enum import StrEnum
 
+TERMINAL_RANK = 2
+_RANKS = {"PENDING": 0, "PROCESSING": 1}
+
 
 class Status(StrEnum):
+    rank: int
+    terminal: bool
+
     PENDING = "PENDING"
     PROCESSING = "PROCESSING"
     READY = "READY"
@@ -17,17 +23,9 @@ class Status(StrEnum):
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
 
-    @property
-    def rank(self) -> int:
-        return _RANKS.get(self, TERMINAL_RANK)
-
-    @property
-    def terminal(self) -> bool:
-        return self.rank == TERMINAL_RANK
-
-
-TERMINAL_RANK = 2
-_RANKS = {Status.PENDING: 0, Status.PROCESSING: 1}
+    def __init__(self, name: str) -> None:
+        self.rank = _RANKS.get(name, TERMINAL_RANK)
+        self.terminal = self.rank == TERMINAL_RANK
 
 
 class Verdict(StrEnum):

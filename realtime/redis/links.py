@@ -9,11 +9,12 @@ after half a minute, because an old master that has not noticed the failover ref
 Do not use these clients for a transaction that uses WATCH: it needs one connection from beginning to end.
 """
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
@@ -35,6 +36,8 @@ YOUNG_SECONDS = 1.0
 """A connection younger than this is kept even after a code of WRONG_SERVER_CODES: its address was just resolved."""
 OLD_SECONDS = 30.0
 """A connection that is older than this is replaced before it is used again."""
+
+Reads = TypeVar("Reads", bound=asyncio.BaseProtocol)
 
 
 class LinkLeftError(RedisConnectionError):
@@ -141,6 +144,25 @@ async def replication_of(connection: AsyncConnection) -> dict[str, Any]:
     await connection.send_command("INFO", "replication")
     reply: bytes = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
     return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
+
+
+async def hand_over(connection: AsyncConnection, make: Callable[[asyncio.Transport], Reads]) -> Reads:
+    """Let another protocol read from this connection, instead of redis-py. Return what `make` makes of its transport.
+
+    Call this when Redis has answered every command. Raise RedisConnectionError if the connection is lost already, or
+    if redis-py has read more than these answers.
+    """
+    if await connection.can_read():
+        raise RedisConnectionError("Redis closed the connection, or sent more than it was asked for.")
+    writer: asyncio.StreamWriter = connection._writer  # type: ignore[assignment] # noqa: SLF001 - no public name
+    transport: Any = writer.transport
+    if transport.is_closing():
+        raise RedisConnectionError("The connection to Redis was lost.")
+    transport.pause_reading()  # uvloop reads for the former protocol until it is paused
+    protocol = make(transport)
+    transport.set_protocol(protocol)
+    transport.resume_reading()
+    return protocol
 
 
 def history(replication: dict[str, Any]) -> str:

@@ -1,24 +1,17 @@
 """Messages over a real SMTP server."""
 
 import email
-import ssl
 from asyncio import Transport
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import default
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from academy.adapters.messages.provider import (
     MessageRefusedError,
@@ -28,6 +21,7 @@ from academy.adapters.messages.provider import (
 )
 from academy.adapters.messages.smtp import SmtpProvider
 from embedded.ports import HOST, free_port
+from tests.certificates import own_certificate
 
 TEXT = "김하나 학생, 내일 쉽니다.\n그럼 모레 만나요."
 
@@ -212,25 +206,3 @@ def test_a_server_with_an_untrusted_certificate_gets_nothing(mailbox: Mailbox, t
             with pytest.raises(ProviderUnavailableError, match=r"(?i)certificate"):
                 smtp.send(message())
     assert (mailbox.users, mailbox.taken) == ([], [])
-
-
-def own_certificate(folder: Path) -> ssl.SSLContext:
-    """Return a server's TLS context. Its certificate for 127.0.0.1 is written to `certificate.pem`."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
-    return context

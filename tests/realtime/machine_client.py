@@ -1,7 +1,7 @@
 """A client for the tests of hubs with random steps. It checks each frame that it receives."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -26,9 +26,13 @@ class LossyHub(Hub):
     swallow = 0
     name = ""
 
-    def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
-        lost, self.swallow = min(self.swallow, len(messages)), max(0, self.swallow - len(messages))
-        super().on_messages(messages[lost:])
+    def on_messages(self, messages: Mapping[int, Sequence[bytes]]) -> None:
+        kept: dict[int, Sequence[bytes]] = {}
+        for tenant_id, payloads in messages.items():
+            lost = min(self.swallow, len(payloads))
+            self.swallow -= lost
+            kept[tenant_id] = payloads[lost:]
+        super().on_messages(kept)
 
     def lead_to(self, port: int) -> None:
         """Let new links to Redis lead to this port, as after a change in DNS. Open links stay."""

@@ -1,7 +1,7 @@
 """Tests of the hub while its mirror differs from Redis, and of how long it follows a feed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
@@ -103,16 +103,16 @@ async def test_a_topic_requested_by_name_is_never_sent_ahead_of_its_feed(
     hub: Hub, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mirror is behind Redis, because the messages have not arrived yet."""
-    held: list[tuple[int, bytes]] = []
+    held: list[bytes] = []
     await join(hub, tenant_id)
     receive = hub.on_messages
-    monkeypatch.setattr(hub, "on_messages", held.extend)
+    monkeypatch.setattr(hub, "on_messages", lambda messages: held.extend(messages.get(tenant_id, ())))
     for status in ("PENDING", "PROCESSING", "DONE"):
         publisher.status(tenant_id=tenant_id, topic="job:named", attempt=1, status=status)
     await until(lambda: len(held) == 3)
     subscriber, carrier = await join(hub, tenant_id, TopicFilter.of(["job:named"]))
     for message in held:
-        receive([message])
+        receive({tenant_id: [message]})
     await subscriber.drained()
     assert [entry["status"] for frame in carrier.frames for entry in frame["records"]] == ["DONE"]
     place = parse_place(carrier.frames[0]["place"])
@@ -287,7 +287,7 @@ async def test_after_an_unexpected_error_in_a_message_the_feeds_go_on(
     subscriber, carrier = await join(hub, tenant_id)
     receive, broken = hub.on_messages, asyncio.Event()
 
-    def fails_first(messages: Sequence[tuple[int, bytes]]) -> None:
+    def fails_first(messages: Mapping[int, Sequence[bytes]]) -> None:
         if broken.is_set():
             receive(messages)
             return

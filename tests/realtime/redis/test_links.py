@@ -242,7 +242,7 @@ async def test_a_process_without_clients_keeps_its_connection_through_the_probes
     link = reader.link
     for tenant_id in list(watched.hub._feeds):
         await link.unsubscribe(tenant_id)
-    await link._command("PING")  # as a ping that was begun before the UNSUBSCRIBE and sent after it
+    link._command("PING")  # as a ping that was begun before the UNSUBSCRIBE and sent after it
     for _ in range(3):
         await reader.check_link()
         await until(lambda: link.unanswered_since is None)
