@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -121,10 +120,6 @@ static void feed_readable(void) {
 int main(int count, char **words) {
     if (count != 4) fail("use: send_loop PORT FEED_PORT websocket|sse");
     alarm(MOST_SECONDS);
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
     epoll_fd = epoll_create1(0);
     is_sse = !strcmp(words[3], "sse");
     int clients = listen_at(atoi(words[1])), feeds = listen_at(atoi(words[2]));

@@ -1,18 +1,31 @@
 """`script/bench`: measures the product beside other servers, in one run on this machine.
 
-script/bench fan-out --server ours --connections 2000 --tenants 20 --rate 10000 --seconds 5
+The measured server runs alone on one core. Its clients, its publisher and its Redis run on the other cores. The figures
+that count are CPU times, which other work on the machine disturbs little. All addresses are on the loopback interface.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from benchmarks.speed import fan_out
-from benchmarks.speed.generator import BenchmarkError
-from benchmarks.speed.servers import SERVERS
+from benchmarks.speed import connecting, fan_out, output, peers, polls, publishing, suite
+from benchmarks.speed.catalogue import SERVERS
+from benchmarks.speed.generator import PROGRAMS, BenchmarkError
+from benchmarks.speed.report import table
 from embedded.errors import EmbeddedError
+from embedded.home import PROJECT
 from embedded.scratch import scratch_folder
+
+EXTENTS = {"--quick": suite.QUICK, "--full": suite.FULL, "--smallest": suite.SMALLEST}
+PUBLISHED = PROJECT / "docs" / "benchmarks"
+MOST_CONNECTIONS, MOST_RATE, MOST_SECONDS, MOST_TENANTS = 100_000, 2_000_000, 600, 100_000
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _fan_out(chosen: argparse.Namespace, folder: Path) -> None:
@@ -21,30 +34,114 @@ def _fan_out(chosen: argparse.Namespace, folder: Path) -> None:
             server, folder, protocol=chosen.protocol, connections=chosen.connections, tenants=chosen.tenants
         ) as (target, generator):
             pids = ", ".join(map(str, target.pids))
-            print(f"{server} (pid {pids}): {generator.handshakes['handshakes_a_second']:.0f} handshakes/s", flush=True)
+            _say(f"{server} (pid {pids}): {generator.handshakes['handshakes_a_second']:.0f} handshakes/s")
             for rate in chosen.rate:
                 found = fan_out.measure(
                     target, generator, connections=chosen.connections, rate=rate, seconds=chosen.seconds
                 )
-                print(json.dumps(found.json()) if chosen.json else f"  {found}", flush=True)
+                _say(json.dumps(found.json()) if chosen.json else f"  {found}")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
-    commands = parser.add_subparsers(required=True)
-    one = commands.add_parser("fan-out")
-    one.add_argument("--server", nargs="+", choices=sorted(SERVERS), default=["ours"])
-    one.add_argument("--protocol", choices=["websocket", "sse"], default="websocket")
-    one.add_argument("--connections", type=int, default=2000)
-    one.add_argument("--tenants", type=int, default=20)
-    one.add_argument("--rate", type=float, nargs="+", default=[10_000], help="deliveries a second")
-    one.add_argument("--seconds", type=float, default=5.0)
-    one.add_argument("--json", action="store_true", help="print JSON")
+def _connect(chosen: argparse.Namespace, folder: Path) -> None:
+    for server in chosen.server:
+        found = connecting.measure(
+            server,
+            folder,
+            protocol=chosen.protocol,
+            connections=chosen.connections,
+            tenants=chosen.tenants,
+            at_once=chosen.at_once,
+            idle_seconds=chosen.seconds,
+        )
+        _say(json.dumps(found.json()) if chosen.json else f"{server}: {found}")
+
+
+def _polls(chosen: argparse.Namespace, folder: Path) -> None:
+    for found in polls.measure(folder, chosen.seconds):
+        _say(json.dumps(found.json()) if chosen.json else str(found))
+
+
+def _publish(chosen: argparse.Namespace, folder: Path) -> None:
+    for found in publishing.measure(folder, chosen.records):
+        _say(json.dumps(found.json()) if chosen.json else str(found))
+
+
+def _peers(_chosen: argparse.Namespace, _folder: Path) -> None:
+    if absent := peers.install():
+        raise BenchmarkError(f"These could not be downloaded: {', '.join(absent)}.")
+    _say(f"nchan and Node's ws are in {peers.PEERS}.")
+
+
+def _everything(how: str, folder: Path, into: Path | None) -> None:
+    for absent in peers.missing():
+        _say(f"{absent} is not installed, and is left out: {peers.INSTALL} downloads it into .tools/.")
+    rows = suite.Suite(EXTENTS[how], folder, _say).run()
+    _say(f"\n{table(rows)}\n")
+    for file in output.write(into or (PUBLISHED if how == "--full" else PROGRAMS / how.strip("-")), rows, how):
+        _say(f"wrote {file}")
+
+
+def number_to(most: float, kind: Callable[[str], Any] = int) -> Callable[[str], Any]:
+    def number(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not 0 < value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number above 0, up to {most}")
+        return value
+
+    return number
+
+
+def _with_server(command: argparse.ArgumentParser, connections: int) -> None:
+    command.add_argument("--server", nargs="+", choices=sorted(SERVERS), default=["ours"])
+    command.add_argument("--protocol", choices=["websocket", "sse"], default="websocket")
+    command.add_argument("--connections", type=number_to(MOST_CONNECTIONS), default=connections, metavar="N")
+    command.add_argument("--tenants", type=number_to(MOST_TENANTS), default=20, metavar="N")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="script/bench", description="Measures the product beside other servers.")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", dest="how", action="store_const", const="--quick", help="everything, 4 minutes")
+    extent.add_argument("--full", dest="how", action="store_const", const="--full", help="everything, three times")
+    extent.add_argument("--smallest", dest="how", action="store_const", const="--smallest", help=argparse.SUPPRESS)
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="for the results (docs/benchmarks with --full)")
+    commands = parser.add_subparsers(metavar="COMMAND")
+    one = commands.add_parser("fan-out", help="records to many connections: CPU time a record, latency")
+    _with_server(one, 2000)
+    rates = number_to(MOST_RATE, float)
+    one.add_argument("--rate", type=rates, nargs="+", default=[10_000], metavar="N", help="deliveries a second")
     one.set_defaults(run=_fan_out)
-    chosen = parser.parse_args()
+    connect = commands.add_parser("connect", help="many connections: handshakes, memory, idle CPU")
+    _with_server(connect, 10_000)
+    connect.add_argument("--at-once", type=number_to(MOST_CONNECTIONS), default=200, metavar="N", help="handshakes")
+    connect.set_defaults(run=_connect)
+    poll = commands.add_parser("polls", help="requests for a job's progress, and /healthz")
+    poll.set_defaults(run=_polls)
+    publish = commands.add_parser("publish", help="publishing: CPU time of the publisher and of Redis")
+    publish.add_argument("--records", type=number_to(1_000_000), default=5_000, metavar="N")
+    publish.set_defaults(run=_publish)
+    get = commands.add_parser("peers", help="download nchan and Node's ws into .tools/ (apt-get, npm)")
+    get.set_defaults(run=_peers)
+    for command in (one, connect, poll, publish):
+        command.add_argument("--seconds", type=number_to(MOST_SECONDS, float), default=5.0, metavar="N")
+        command.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    chosen = parser.parse_args(words)
+    if not chosen.how and "run" not in chosen:
+        parser.error("say --quick, --full or a command (--help lists them)")
     try:
         with scratch_folder("bench") as folder:
-            chosen.run(chosen, folder)
+            if chosen.how:
+                _everything(chosen.how, folder, chosen.into)
+            else:
+                chosen.run(chosen, folder)
     except (BenchmarkError, EmbeddedError) as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import processes
+from benchmarks.speed.catalogue import SERVERS
 from benchmarks.speed.generator import Clients, Generator, connected
-from benchmarks.speed.servers import SERVERS, Target
+from benchmarks.speed.publisher import RECORD_BYTES
+from benchmarks.speed.servers import Target
 from embedded.home import PROJECT
 
 START_SECONDS, WARM_UP_SECONDS = 1.5, 1.0
 """A publisher needs the first to start. Then it publishes for the second before the window begins."""
-RECORD_BYTES = 290
 IN_TIME_MS = 200
 """A server keeps up with a rate if 99 % of the records arrive within this time, and none is lost."""
 

@@ -1,6 +1,7 @@
 """Reads what processes use, from the kernel, and chooses their cores."""
 
 import os
+import resource
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -8,6 +9,8 @@ from pathlib import Path
 
 _CPU_CLOCK = 2
 """The clock of a process's CPU time, user and system, of all its threads: see clock_getcpuclockid(3)."""
+
+MOST_FILES = 100_100
 
 
 def cpu_us(pids: Sequence[int]) -> float:
@@ -45,6 +48,15 @@ def pin(pid: int, chosen: Sequence[int]) -> None:
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(ProcessLookupError):  # the thread has ended
             os.sched_setaffinity(int(task.name), chosen)
+
+
+def allow_files(pid: int) -> None:
+    """Raise a process's limit of open files: to MOST_FILES if we are root, else to the highest that it may have."""
+    _soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    try:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (MOST_FILES, MOST_FILES))
+    except (PermissionError, ValueError):
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def now_us() -> int:

@@ -24,6 +24,7 @@ TOPICS = 50
 """The number of topics of each tenant. The engine may skip a record that a newer one of its topic has replaced. With so
 many topics that does not happen, unless a record is half a second late."""
 FIRST_TENANT = 900_001
+RECORD_BYTES = 290
 _OTHER_BYTES = 190
 """The bytes of a record besides its padding."""
 _BATCH = 200
@@ -123,7 +124,7 @@ def main() -> int:
     parser.add_argument("--to", required=True)
     parser.add_argument("--tenants", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True, help="records a second")
-    parser.add_argument("--bytes", type=int, default=290, help="of a record")
+    parser.add_argument("--bytes", type=int, default=RECORD_BYTES, help="of a record")
     parser.add_argument("--begin", type=int, required=True, help="of the window, in microseconds since 1970")
     parser.add_argument("--end", type=int, required=True)
     chosen = parser.parse_args()

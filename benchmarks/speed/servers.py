@@ -6,25 +6,26 @@ The measured process runs alone on one core. All other processes (Redis, the pub
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from django.utils.crypto import salted_hmac
 
 from benchmarks.speed import processes
 from benchmarks.speed.generator import build
-from benchmarks.speed.publisher import FIRST_TENANT
+from benchmarks.speed.publisher import FIRST_TENANT, RECORD_BYTES, Records
 from embedded.plan import Plan, Program, Web
 from embedded.ports import HOST, answers, free_port
 from embedded.redis import RedisServer
 from realtime.connect.tickets import Ticket, issue_ticket
+from realtime.publish import Publisher
 from realtime.records.topics import TopicFilter
 
 SECRET = "a-key-of-the-benchmark-only-0123456789abcdef"  # noqa: S105 - it protects nothing
 SNAPSHOT = '"type":"snapshot"'
 TICKET_SECONDS = 1800
+FIRST_RECORDS = 5
 WEBSOCKET, SSE = "websocket", "sse"
 Started = AbstractContextManager["Target"]
 
@@ -63,6 +64,7 @@ def listening(name: str, argv: Sequence[object], folder: Path, port: int, **envi
         program.wait_ready()
         assert program.pid is not None  # noqa: S101 - for the type checker
         processes.pin(program.pid, processes.cores()[0])
+        processes.allow_files(program.pid)
         yield program.pid
     finally:
         program.kill()
@@ -100,6 +102,15 @@ def product_environment(redis_url: str) -> dict[str, str]:
     }
 
 
+def publish_first(redis_url: str, tenants: int) -> None:
+    """Publish the records that a client finds when it connects: FIRST_RECORDS for each tenant."""
+    records, publisher = Records(tenants, RECORD_BYTES), Publisher.from_url(redis_url)
+    now_us = processes.now_us()
+    numbers = range(tenants * FIRST_RECORDS)
+    publisher.publish_many((FIRST_TENANT + records.tenant(n), records.draft(n, now_us)) for n in numbers)
+    publisher.close()
+
+
 @contextmanager
 def product(
     name: str,
@@ -124,7 +135,9 @@ def product(
         assert web.pid is not None and redis.pid is not None  # noqa: S101, PT018 - for the type checker
         own, others = processes.cores()
         processes.pin(web.pid, own)
+        processes.allow_files(web.pid)
         processes.pin(redis.pid, others)
+        publish_first(redis.url, tenants)
         requests = product_requests(protocol, tenants)
         yield Target(name, port, [web.pid], requests, redis.url, protocol, SNAPSHOT, [redis.pid])
     finally:
@@ -151,10 +164,3 @@ def limit(folder: Path, protocol: str, tenants: int) -> Iterator[Target]:
 
 
 SERVERS: dict[str, Callable[[Path, str, int], Started]] = {"ours": ours, "ours-daphne": daphne, "limit": limit}
-
-
-def answer_of(address: str) -> int:
-    """Return the status of a GET, or 0 if nobody answers."""
-    with suppress(httpx.HTTPError):
-        return httpx.get(address, timeout=5).status_code
-    return 0

@@ -318,9 +318,10 @@ def test_the_readme_says_what_script_test_may_change_outside_the_folder() -> Non
     assert installs == ("`apt-get`" in claim)
 
 
-def test_the_help_of_script_manage_is_the_one_of_the_page() -> None:
-    (shown,) = [text for text in COMMANDS.fenced("text") if text.startswith("Runs manage.py")]
-    comment = takewhile(lambda line: line.startswith("#"), script_lines("manage")[1:])
+@pytest.mark.parametrize(("script", "begins"), [("manage", "Runs manage.py"), ("bench", "Measures the speed")])
+def test_the_help_of_these_scripts_is_the_one_of_the_page(script: str, begins: str) -> None:
+    (shown,) = [text for text in COMMANDS.fenced("text") if text.startswith(begins)]
+    comment = takewhile(lambda line: line.startswith("#"), script_lines(script)[1:])
     assert [line.removeprefix("#").removeprefix(" ") for line in comment] == shown.splitlines()
 
 
