@@ -328,6 +328,15 @@ def test_a_parser_keeps_no_buffer_between_frames() -> None:
     assert not hasattr(parser, "__dict__")
 
 
+def test_a_parser_keeps_neither_the_payload_of_a_binary_message_nor_anything_after_its_end() -> None:
+    parser = FrameParser()
+    parsed(parser, client_frame(BINARY, b"a" * 1000), client_frame(CONTINUATION, b"a" * 1000))
+    assert getattr(parser._message, "payload", None) == b""
+    parsed(parser, client_frame(0x80, b"a" * 1000)[:500], b"b" * 1000, b"c" * 1000)
+    assert parser._ended
+    assert (parser._unread, parser._message) == (None, None)
+
+
 class Client:
     """The client's side of the library websockets."""
 
