@@ -1,6 +1,7 @@
 """Serves one connection from its ticket to its end, over any transport (`web/websocket.py`, `web/sse.py`)."""
 
 import asyncio
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -59,6 +60,11 @@ class Carrier(Transport, Protocol):
 class Connection:
     """A connection. Its ticket sets the user, the allowed topics and the lifetime. `refresh` replaces the ticket."""
 
+    __slots__ = (
+        "_asked_at", "_carrier", "_connections", "_end_task", "_ends_at", "_hub", "_ping_at", "_pings_unanswered",
+        "_slot", "_timing", "closing", "id", "subscriber", "ticket", "transport_name",
+    )  # fmt: skip
+
     def __init__(
         self,
         ticket: Ticket,
@@ -74,13 +80,15 @@ class Connection:
         self.closing = False
         self.subscriber = Subscriber(ticket.tenant_id, topics, carrier, self._too_slow, timing.slow, self.id)
         self._carrier, self._hub, self._connections = carrier, hub, connections
-        self._ping_seconds, self._slow_seconds = timing.ping, timing.slow
+        self._timing = timing
         self._pings_unanswered = 0
         self._asked_at: float | None = None
         """When the oldest unanswered ping was sent, by the loop's clock; None if all were answered."""
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._ping_at = self._ends_at = math.inf
+        """When the next ping is due, and when the connection's lifetime is over, by the loop's clock."""
+        self._slot: int | None = None
+        """The slot of the timer wheel in which `on_time` is called for the earlier of the two."""
         self._end_task: asyncio.Task[None] | None = None
-        self._log = log.bind(tenant=self.ticket.tenant_id, connection=self.id, transport=carrier.name)
 
     async def open(self, since: Place | None, admit: Callable[[Ticket], Awaitable[object]]) -> None:
         """Send the welcome and the snapshot, and from then on the changes.
@@ -95,9 +103,9 @@ class Connection:
         try:
             self._connections.add(self)
             # The kernel gives a connection up later than the engine, so that a slow client still receives the reason.
-            self._carrier.give_up_silent(self._slow_seconds + CLOSE_SECONDS + 1)
+            self._carrier.give_up_silent(self._timing.slow + CLOSE_SECONDS + 1)
             await admit(self.ticket)
-            welcome = frames.welcome(self.id, self._ping_seconds, self.ticket.connection_seconds)
+            welcome = frames.welcome(self.id, self._timing.ping, self.ticket.connection_seconds)
             await self._hub.join(self.subscriber, since, welcome)
         except BaseException as problem:
             if self.closing and isinstance(problem, RefusedError | FeedUnavailableError):
@@ -110,9 +118,9 @@ class Connection:
                 raise RefusedError(CloseCode.FEED_UNAVAILABLE, str(problem), RETRY_AFTER_MS) from None
             raise
         if not self.closing:
-            self._set_timer("ping", self._ping_seconds, self._ping)
+            self._ping_at = asyncio.get_running_loop().time() + self._timing.ping
             self._live_for(self.ticket.connection_seconds)
-        self._log.debug("connection_opened")
+        self._debug("connection_opened")
 
     def pong(self) -> None:
         """Note that the client answered a ping."""
@@ -166,7 +174,7 @@ class Connection:
         counts.closed[str(int(code))] += 1
         self._hub.detach(self.subscriber, frames.closing(code, retry_after_ms, reason))
         self._end_task = asyncio.get_running_loop().create_task(self._end(code, reason or REASONS[code]))
-        self._log.debug("connection_ended", code=int(code))
+        self._debug("connection_ended", code=int(code))
 
     def give_up(self) -> None:
         """End the connection at once, without a last frame, because the peer is gone."""
@@ -185,21 +193,33 @@ class Connection:
             self._carrier.abort()
             self.stop()  # do this even if the server could not close the socket
         except Exception as problem:  # noqa: BLE001 - servers raise various errors if the peer is gone
-            self._log.debug("close_failed", error=str(problem))
+            self._debug("close_failed", error=str(problem))
             self._carrier.abort()
 
     def stop(self) -> None:
-        """Stop all timers, and remove the connection from the hub and from the counted connections."""
-        for timer in self._timers.values():
-            timer.cancel()
+        """Stop the timer, and remove the connection from the hub and from the counted connections."""
+        self._ping_at = self._ends_at = math.inf
+        self._wait()
         self._connections.remove(self)
         self._hub.leave(self.subscriber)
 
-    def _ping(self) -> None:
+    def on_time(self) -> None:
+        """Ping the client, or end the connection. The timer wheel calls this when the time has come."""
+        self._slot = None
+        now = asyncio.get_running_loop().time()
+        if now >= self._ends_at:
+            self._ends_at = math.inf
+            self.end(CloseCode.LIFETIME_OVER)
+        elif now >= self._ping_at:
+            self._ping_at = now + self._timing.ping
+            self._ping(now)
+        self._wait()
+
+    def _ping(self, now: float) -> None:
         if self._pings_unanswered >= MAX_PINGS_UNANSWERED:
+            self._ping_at = math.inf
             self.end(CloseCode.NO_PONG)
             return
-        self._set_timer("ping", self._ping_seconds, self._ping)
         if self.subscriber.busy:  # no ping is needed: the time limit for slow clients applies
             return
         if (delay := self._hub.delay_of(self.ticket.tenant_id)) is not None:
@@ -207,19 +227,27 @@ class Connection:
             return
         if self._carrier.answers_pings:
             self._pings_unanswered += 1
-            self._asked_at = self._asked_at or asyncio.get_running_loop().time()
+            self._asked_at = self._asked_at or now
         self.subscriber.queue(frames.ping(self.subscriber.place))
 
     def _live_for(self, seconds: float) -> None:
-        self._set_timer("lifetime", seconds, self.end, CloseCode.LIFETIME_OVER)
+        self._ends_at = asyncio.get_running_loop().time() + seconds
+        self._wait()
+
+    def _wait(self) -> None:
+        """Let the timer wheel call `on_time` when the next ping or the end of the lifetime is due."""
+        wheel = self._connections.wheel
+        if self._slot is not None:
+            wheel.cancel(self, self._slot)
+        due = min(self._ping_at, self._ends_at)
+        self._slot = wheel.set(self, due) if due < math.inf else None
 
     def _too_slow(self) -> None:
         self.end(CloseCode.TOO_SLOW, reason=REASONS[CloseCode.TOO_SLOW])
 
-    def _set_timer(self, name: str, seconds: float, callback: Callable[..., None], *arguments: Any) -> None:
-        if name in self._timers:
-            self._timers[name].cancel()
-        self._timers[name] = asyncio.get_running_loop().call_later(seconds, callback, *arguments)
+    def _debug(self, event: str, **fields: Any) -> None:
+        names = {"tenant": self.ticket.tenant_id, "connection": self.id, "transport": self.transport_name}
+        log.debug(event, **names, **fields)
 
 
 def refusal_frame(refused: RefusedError) -> Frame:

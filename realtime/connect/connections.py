@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from realtime.connect.tickets import Ticket
+from realtime.connect.timer_wheel import TimerWheel
 from realtime.protocol.close_codes import CloseCode
 from realtime.records.errors import TooManyConnectionsError
 from realtime.records.metrics import counts
@@ -61,6 +62,8 @@ class Connections:
         """The connections of each user, in the order in which they were opened."""
         self.by_tenant: dict[int, Counter[str]] = {}
         """How many connections each tenant has, by transport."""
+        self.wheel = TimerWheel()
+        """The timers of the connections."""
         self._count = 0
         self._empty = asyncio.Event()
         self._empty.set()

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from realtime.records.errors import BadTopicError
 
@@ -14,6 +15,8 @@ UNLISTED_KINDS = frozenset({"stats"})
 """The kinds that `*` leaves out. A client is sent them only if it names them and its ticket names them too."""
 MAX_TOPICS = 200
 """How many topics one connection may name."""
+KEPT_FILTERS = 1024
+"""How many filters are kept for connections to come: those that were used last."""
 
 _TOPIC = re.compile(r"[a-z]{1,16}:[A-Za-z0-9_-]{1,64}", re.ASCII)
 _PATTERN = re.compile(r"\*|[a-z]{1,16}:(?:\*|[A-Za-z0-9_-]{1,64})", re.ASCII)
@@ -49,16 +52,7 @@ class TopicFilter:
     @classmethod
     def of(cls, patterns: Iterable[str]) -> "TopicFilter":
         """Return the filter of these patterns. Raise BadTopicError if one is not valid or there are too many."""
-        given = set(patterns)
-        for pattern in given:
-            if not _PATTERN.fullmatch(pattern):
-                raise BadTopicError(f"{pattern[:100]!r} is no topic: write kind:id, kind:* or *.")
-        if EVERYTHING in given:
-            given = {EVERYTHING} | {p for p in given if is_named(p) or is_unlisted(p)}
-        if len(given) > MAX_TOPICS:
-            raise BadTopicError(f"{len(given)} topics are too many: a connection may name {MAX_TOPICS}.")
-        normal = frozenset(given)
-        return cls(normal, hashlib.sha256(",".join(sorted(normal)).encode()).hexdigest()[:8])
+        return _filter_of(frozenset(patterns))
 
     @classmethod
     def parse(cls, text: str) -> "TopicFilter":
@@ -87,3 +81,16 @@ class TopicFilter:
 
     def _covers_kind(self, pattern: str) -> bool:
         return pattern != EVERYTHING and f"{pattern.partition(':')[0]}:*" in self.patterns
+
+
+@lru_cache(maxsize=KEPT_FILTERS)
+def _filter_of(given: frozenset[str]) -> TopicFilter:
+    """Return the filter of these patterns. Connections that watch the same topics share one object."""
+    for pattern in given:
+        if not _PATTERN.fullmatch(pattern):
+            raise BadTopicError(f"{pattern[:100]!r} is no topic: write kind:id, kind:* or *.")
+    if EVERYTHING in given:
+        given = frozenset({EVERYTHING}) | {p for p in given if is_named(p) or is_unlisted(p)}
+    if len(given) > MAX_TOPICS:
+        raise BadTopicError(f"{len(given)} topics are too many: a connection may name {MAX_TOPICS}.")
+    return TopicFilter(given, hashlib.sha256(",".join(sorted(given)).encode()).hexdigest()[:8])
