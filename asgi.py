@@ -20,6 +20,9 @@ from django.apps import apps
 from django.conf import settings
 
 from apps.core.allowance import admit_body, body_limits
+from apps.core.thin_polls import with_thin_polls
+from apps.domains.ai.views import job_progress_view
+from apps.support.video.views import progress_views
 from config.body_limit import limit_body
 from config.charset import utf8_only
 from config.django_handler import DjangoHandler
@@ -48,7 +51,8 @@ def serve_static(wrapped: Any) -> Any:
 
 
 guarded = limit_body(utf8_only(DjangoHandler()), admit_body, body_limits())  # type: ignore[arg-type]
-http_application = with_headers(serve_static(guarded))
+polled = with_thin_polls(serve_static(guarded), [job_progress_view.POLLED, progress_views.POLLED])
+http_application = with_headers(polled)
 
 
 application = over_tls(with_realtime(http_application))

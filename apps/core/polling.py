@@ -1,6 +1,7 @@
 """Answers of the progress endpoints. The answers need only Redis, and say when the client should ask again."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -14,19 +15,36 @@ CACHING = "private, no-cache"
 status is 304 if the kept answer is still right."""
 
 
-def answer_poll(
-    request: Request, record: Mapping[str, Any] | None, shown: Callable[[Mapping[str, Any]], dict[str, Any]]
-) -> Response:
-    """Answer with the record as `shown` converts it, and with the headers `ETag` and `Retry-After`.
+Shown = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Converts a record to what a client that polls is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollAnswer:
+    """The status, the headers and the body (None: no body) of an answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any] | None
+
+
+def poll_answer(record: Mapping[str, Any] | None, shown: Shown, if_none_match: str) -> PollAnswer:
+    """Return the answer with the record as `shown` converts it, and with the headers `ETag` and `Retry-After`.
 
     The status is 304 if nothing has changed since the client's ETag. If the record is None, the answer is UNKNOWN.
     """
     if record is None:
-        return Response({"status": "UNKNOWN"}, headers={"Retry-After": "5"})
+        return PollAnswer(200, {"Retry-After": "5"}, {"status": "UNKNOWN"})
     headers = {"Retry-After": str(_retry_after(record)), "ETag": _etag(record), "Cache-Control": CACHING}
-    if headers["ETag"] in request.headers.get("If-None-Match", ""):
-        return Response(status=304, headers=headers)
-    return Response(shown(record), headers=headers)
+    if headers["ETag"] in if_none_match:
+        return PollAnswer(304, headers, None)
+    return PollAnswer(200, headers, shown(record))
+
+
+def answer_poll(request: Request, record: Mapping[str, Any] | None, shown: Shown) -> Response:
+    """Answer a request of REST framework as `poll_answer` says."""
+    answer = poll_answer(record, shown, request.headers.get("If-None-Match", ""))
+    return Response(answer.body, answer.status, headers=answer.headers)
 
 
 def _etag(record: Mapping[str, Any]) -> str:

@@ -86,7 +86,19 @@ def read_access_token(token: str, arrived_at: float | None = None) -> Caller:
     Raises TokenError if the token is not valid.
     """
     took = clock.now() - arrived_at if arrived_at else 0.0
-    claims = _decode(token, ACCESS, min(took, UPLOAD_SECONDS))
+    return _caller(_decode(token, ACCESS, min(took, UPLOAD_SECONDS)))
+
+
+def read_signed_caller(token: str) -> tuple[Caller, float]:
+    """Return the caller whom an access token names, and when the token expires. It may have expired.
+
+    Raises TokenError if the token is not valid.
+    """
+    claims = _verified(token, ACCESS)
+    return _caller(claims), claims["exp"]
+
+
+def _caller(claims: dict[str, Any]) -> Caller:
     try:
         return Caller(
             user_id=int(claims["user"]),
@@ -125,6 +137,14 @@ def _encode(claims: dict[str, Any]) -> str:
 
 
 def _decode(token: str, audience: str, leeway: float = 0.0) -> dict[str, Any]:
+    claims = _verified(token, audience)
+    if claims["exp"] <= clock.now() - leeway:
+        raise TokenExpiredError("The token has expired: refresh it, or sign in again.")
+    return claims
+
+
+def _verified(token: str, audience: str) -> dict[str, Any]:
+    """Return the claims of a token that we signed. Its expiry is not checked."""
     for key in verifying_keys(PURPOSES[audience]):
         try:
             claims = jwt.decode(token, key, [ALGORITHM], audience=audience, options=OPTIONS)
@@ -134,7 +154,5 @@ def _decode(token: str, audience: str, leeway: float = 0.0) -> dict[str, Any]:
             break
         if not all(is_time(claims[name]) for name in ("exp", "iat") if name in claims):
             break
-        if claims["exp"] <= clock.now() - leeway:
-            raise TokenExpiredError("The token has expired: refresh it, or sign in again.")
         return claims
     raise TokenError("The token is not valid: sign in again.")

@@ -154,6 +154,11 @@ class Health:
         read = self._marks.get(issued.tenant_id, _ReadMarks())
         return read.marks.concern(issued) or self._revocations.unwritten.concern(issued)
 
+    @property
+    def hears_redis(self) -> bool:
+        """Whether the link to Redis works, as far as this process knows."""
+        return self._link_lives() and not self._silent()
+
     def _link_lives(self) -> bool:
         """Return whether the link has recently shown that it delivers messages, such as revocations."""
         return asyncio.get_running_loop().time() - self._reader.link.delivered_until <= HEARD_SECONDS

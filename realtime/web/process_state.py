@@ -15,6 +15,7 @@ from realtime.connect.revocation import ENDED, Issued
 from realtime.feed.background_tasks import end_tasks
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
+from realtime.feed.record_reads import RecordReads
 from realtime.protocol.close_codes import RETRY_AFTER_MS, CloseCode, RefusedError
 from realtime.records.errors import FeedUnavailableError
 from realtime.web.figures import Figures
@@ -26,6 +27,7 @@ class ServerProcess:
     def __init__(self) -> None:
         reader = FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix())
         self.hub = Hub(reader, conf.limits())
+        self.records = RecordReads.from_url(conf.redis_url(), key_prefix=conf.key_prefix())
         self.connections = Connections(conf.max_connections())
         self.polls = Connections(conf.max_connections())
         # `_look` and `_read_committed` each have their own thread: the shared threads of the event loop may be busy for
@@ -56,6 +58,7 @@ class ServerProcess:
     async def close(self) -> None:
         await end_tasks(self._tasks)
         await self.hub.close()
+        await self.records.close()
         self.figures.close()
         self._looking.shutdown(wait=False)
         self._reading.shutdown(wait=False)

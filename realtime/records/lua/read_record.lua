@@ -1,3 +1,4 @@
--- Reads one record; fails on a replica. KEYS: 1 status, 2 progress. Returns status text and progress.
+-- Reads records; fails on a replica. KEYS: the status and the progress key of each topic in turn, 1000 topics at most.
+-- Returns the status text and the progress of each topic in turn.
 replication_id()
-return redis.call('MGET', KEYS[1], KEYS[2])
+return redis.call('MGET', unpack(KEYS))

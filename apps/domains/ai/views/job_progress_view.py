@@ -1,5 +1,6 @@
 """A job's progress for clients that poll. The view reads only Redis, without a database query."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from academy.domain.roles import FACULTY
 from apps.core.authentication import caller_of
 from apps.core.openapi import extend_schema
 from apps.core.polling import answer_poll
+from apps.core.thin_polls import PolledPath
 
 
 class JobProgressView(APIView):
@@ -37,7 +39,7 @@ class JobProgressView(APIView):
         return answer_poll(request, record, partial(_answer, job_id))
 
 
-def _answer(job_id: UUID, record: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(job_id: UUID | str, record: Mapping[str, Any]) -> dict[str, Any]:
     data, error = record["data"], record["error"]
     answer = {
         "job_id": str(job_id),
@@ -50,3 +52,11 @@ def _answer(job_id: UUID, record: Mapping[str, Any]) -> dict[str, Any]:
     if error:
         answer |= {"error_code": error["code"], "error_message": error["message"]}
     return answer
+
+
+POLLED = PolledPath(
+    pattern=re.compile(r"/api/v1/jobs/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/progress/"),
+    route="/api/v1/jobs/<uuid:job_id>/progress/",
+    topic=lambda job_id: job_topic(UUID(job_id)),
+    shown=_answer,
+)

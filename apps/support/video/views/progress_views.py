@@ -1,5 +1,6 @@
 """A video's progress for clients that poll. The view reads only Redis, without a database query."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from academy.domain.videos import VideoStatus, video_topic
 from apps.core.authentication import caller_of
 from apps.core.openapi import extend_schema
 from apps.core.polling import answer_poll
+from apps.core.thin_polls import PolledPath
 from apps.core.tokens import Caller
 from realtime.records.errors import TicketError
 from realtime.web.ticket_readers import TicketReader, admit
@@ -83,3 +85,11 @@ def check_ticket(caller: Caller, text: str, topic: str) -> None:
         raise PermissionDenied(f"Send a ticket for {topic} as {TICKET_HEADER}: {problem}", "ticket_needed") from None
     if (ticket.tenant_id, ticket.user_id) != (caller.tenant_id, caller.user_id) or not ticket.topics.matches(topic):
         raise PermissionDenied(f"The ticket is not yours, or not for {topic}.", "ticket_needed")
+
+
+POLLED = PolledPath(
+    pattern=re.compile(r"/media/videos/([0-9]{1,18})/progress/", re.ASCII),
+    route="/media/videos/<int:video_id>/progress/",
+    topic=lambda video_id: video_topic(int(video_id)),
+    shown=lambda video_id, record: progress_answer(int(video_id), record),
+)
