@@ -95,19 +95,23 @@ class RawWebSocket(asyncio.Protocol):
         self.pongs: list[bytes] = []
 
     @classmethod
-    async def open(cls, address: str, ticket: str, topics: str = "rfc:none") -> Self:
+    async def open(cls, address: str, ticket: str, early: bytes = b"") -> Self:
+        """Open a WebSocket, and read up to its snapshot. Send `early` as soon as the server has accepted it."""
         where = address.removeprefix("http://")
         host, port = where.split(":")
         async with asyncio.timeout(PATIENCE_SECONDS):
             _, made = await asyncio.get_running_loop().create_connection(cls, host, int(port))
-            await made.begin(where, ticket, topics)
+            await made.begin(where, ticket, early)
         return made
 
-    async def begin(self, where: str, ticket: str, topics: str) -> None:
-        """Open the WebSocket, and read up to its snapshot."""
-        await self._shake_hands(where, ticket, topics)
-        while not (await self._frame())[1].startswith(b'{"type":"snapshot"'):
-            pass
+    async def begin(self, where: str, ticket: str, early: bytes) -> None:
+        await self._shake_hands(where, ticket)
+        self._transport.write(early)
+        payload = b""
+        while not payload.startswith(b'{"type":"snapshot"'):
+            opcode, payload = await self._frame()
+            if opcode == PONG:
+                self.pongs.append(payload)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -132,7 +136,7 @@ class RawWebSocket(asyncio.Protocol):
         del self._received[:count]
         return taken
 
-    async def _shake_hands(self, where: str, ticket: str, topics: str) -> None:
+    async def _shake_hands(self, where: str, ticket: str) -> None:
         key = base64.b64encode(os.urandom(16)).decode()
         fields = {
             "Host": where,
@@ -143,7 +147,7 @@ class RawWebSocket(asyncio.Protocol):
             "Sec-WebSocket-Protocol": f"realtime.v1, ticket.{ticket}",
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        self._transport.write(f"GET /ws/events/?topics={topics} HTTP/1.1\r\n{lines}\r\n".encode())
+        self._transport.write(f"GET /ws/events/?topics=rfc:none HTTP/1.1\r\n{lines}\r\n".encode())
         head = ""
         while not head.endswith("\r\n\r\n"):
             head += (await self._bytes(1)).decode()

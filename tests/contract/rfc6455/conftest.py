@@ -4,20 +4,50 @@ The tests of this folder are the cases of the Autobahn test suite that apply to 
 sections 1 to 7, 9 and 10. Each test names the section of RFC 6455 that it holds the server to.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from embedded.plan import Plan, Web
 from harness.raw_websocket import RawWebSocket
-from harness.system import System
+from harness.system import System, running
 
 TENANT = 64_550
 
 
+@pytest.fixture(scope="session")
+def portable_web(daphne_system: System) -> Iterator[Web]:
+    """Yield our server as it is with `--portable`. It uses the Redis of the product that runs daphne."""
+    web = daphne_system.web_of()
+    web.argv = [*Plan().web(web.port), "--portable"]
+    with running(web):
+        yield web
+
+
+@pytest.fixture(params=["ours", "portable", "daphne"])
+def tier(request: pytest.FixtureRequest) -> str:
+    """Return which server a test uses: ours, ours with `--portable`, or daphne."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-async def client(system: System, server: str) -> AsyncIterator[RawWebSocket]:
-    opened = await RawWebSocket.open(system.address, system.ticket_of(TENANT))
-    opened.server_drops = server == "daphne"
+def address(tier: str, request: pytest.FixtureRequest, system: System) -> str:
+    fixtures = {"ours": "system", "portable": "portable_web", "daphne": "daphne_system"}
+    found: str = request.getfixturevalue(fixtures[tier]).address
+    return found
+
+
+@pytest.fixture
+def ticket(system: System) -> str:
+    """Return a ticket that each of the servers accepts."""
+    return system.ticket_of(TENANT)
+
+
+@pytest.fixture
+async def client(tier: str, address: str, ticket: str) -> AsyncIterator[RawWebSocket]:
+    opened = await RawWebSocket.open(address, ticket)
+    opened.server_drops = tier == "daphne"
     yield opened
     opened.leave()
 

@@ -18,7 +18,6 @@ from harness.raw_websocket import (
     text_message,
 )
 
-pytestmark = pytest.mark.every_server
 Chop = Callable[[list[bytes]], list[bytes]]
 
 

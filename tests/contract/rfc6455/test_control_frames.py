@@ -6,7 +6,6 @@ import pytest
 
 from harness.raw_websocket import FINAL, PING, PONG, RawWebSocket, client_frame, ping
 
-pytestmark = pytest.mark.every_server
 Chop = Callable[[list[bytes]], list[bytes]]
 PAYLOADS = [b"", b"Hello, world!", b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff", b"\xfe" * 125]
 

@@ -7,7 +7,6 @@ import pytest
 
 from harness.raw_websocket import RawWebSocket, fragments, text_message
 
-pytestmark = pytest.mark.every_server
 Chop = Callable[[list[bytes]], list[bytes]]
 GREEK = "κόσμε"
 NOT_UTF_8 = {
