@@ -60,6 +60,19 @@ class Keys:
     def progress(self, tenant_id: int, topic: str) -> str:
         return self.tenant(tenant_id) + check_topic(topic) + PROGRESS_SUFFIX
 
+    def of_publish(self, tenant_id: int, topic: str) -> list[str]:
+        """Return the keys of `publish.lua`, in their order. The methods above and below describe them."""
+        tenant, name = self.tenant(tenant_id), check_topic(topic)
+        return [
+            f"{tenant}{name}{STATUS_SUFFIX}",
+            f"{tenant}{name}{PROGRESS_SUFFIX}",
+            f"{tenant}feed",
+            f"{tenant}feed:index",
+            f"{tenant}feed:terminal",
+            f"{tenant}feed:fence",
+            f"{tenant}leases",
+        ]
+
     def feed(self, tenant_id: int) -> str:
         """Return the key of the feed's hash. The pub/sub channel has the same name."""
         return self.tenant(tenant_id) + "feed"
@@ -119,7 +132,3 @@ class Keys:
     def memory_noted(self) -> str:
         """Return the key that exists for a minute after an entry was added to the list at the key `memory()`."""
         return f"{self.prefix}realtime:memory:noted"
-
-    def tenant_of_feed(self, channel: str) -> int:
-        """Return the tenant whose feed has this channel."""
-        return int(channel.removeprefix(f"{self.prefix}tenant:").removesuffix(":feed"))

@@ -1,12 +1,12 @@
 """The texts, arguments and answers of the Lua scripts, for synchronous and asynchronous clients."""
 
 import math
-import secrets
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -41,6 +41,7 @@ _AT_THE_LIMIT = frozenset(
     }
 )
 """Scripts that write even when Redis is at its memory limit: for revocation marks, repairs, leases and reports."""
+_VERDICTS = {verdict.value.encode(): verdict for verdict in Verdict}
 ALLOW_OOM = "#!lua flags=allow-oom\n"
 
 
@@ -66,7 +67,7 @@ def _body(name: str) -> str:
 
 
 def new_epoch() -> str:
-    return secrets.token_hex(4)
+    return os.urandom(4).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,7 @@ class Limits:
     recent_unfinished: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """Redis' answer to a publish: the verdict, and the feed's epoch and offset."""
 
     verdict: Verdict
@@ -121,20 +121,11 @@ class Named:
 
 def publish_arguments(keys: Keys, limits: Limits, tenant_id: int, draft: Draft) -> tuple[list[str], list[Any]]:
     """Return KEYS and ARGV of `publish.lua`."""
-    names = [
-        keys.status(tenant_id, draft.topic),
-        keys.progress(tenant_id, draft.topic),
-        keys.feed(tenant_id),
-        keys.index(tenant_id),
-        keys.terminal(tenant_id),
-        keys.fence(tenant_id),
-        keys.leases(tenant_id),
-    ]
     values = [
         draft.topic,
         draft.attempt,
         draft.status.rank,
-        draft.status.value,
+        draft.status,
         draft.text,
         draft.progress,
         limits.unfinished_ttl_seconds,
@@ -147,12 +138,13 @@ def publish_arguments(keys: Keys, limits: Limits, tenant_id: int, draft: Draft) 
         keys.tenant(tenant_id),
         STATUS_SUFFIX,
     ]
-    return names, values
+    return keys.of_publish(tenant_id, draft.topic), values
 
 
 def published(answer: Sequence[bytes]) -> Published:
     """Parse the answer of `publish.lua`."""
-    return Published(Verdict(answer[0].decode()), answer[1].decode(), int(answer[2]))
+    verdict, epoch, offset = answer
+    return Published(_VERDICTS[verdict], epoch.decode(), int(offset))
 
 
 def snapshot_arguments(

@@ -12,7 +12,7 @@ Do not use these clients for a transaction that uses WATCH: it needs one connect
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.retry import Retry
 
+from realtime.redis.packing import packed, packed_together
 from realtime.redis.refused_writes import CODES, refusal
 
 WRONG_SERVER_CODES = (*CODES, "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY")
@@ -183,6 +184,12 @@ def _leaving(url: str, base: Any) -> type[AbstractConnection]:
         address = address_of(url)
         made_at = float("-inf")
 
+        def pack_command(self, *words: Any) -> list[bytes]:
+            return [packed(words)]
+
+        def pack_commands(self, commands: Iterable[Sequence[Any]]) -> list[bytes]:
+            return packed_together(commands)
+
         def connect_check_health(self, *args: Any, **options: Any) -> None:
             if not self.is_connected:
                 self.made_at = time.monotonic()
@@ -209,6 +216,12 @@ def _async_leaving(url: str, base: Any) -> type[AsyncConnection]:
         address = address_of(url)
         plain = base
         made_at = float("-inf")
+
+        def pack_command(self, *words: Any) -> list[bytes]:
+            return [packed(words)]
+
+        def pack_commands(self, commands: Iterable[Sequence[Any]]) -> list[bytes]:
+            return packed_together(commands)
 
         async def connect_check_health(self, *args: Any, **options: Any) -> None:
             if not self.is_connected:

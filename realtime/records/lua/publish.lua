@@ -7,10 +7,10 @@
 -- Returns verdict, epoch, offset. Decodes no JSON: everything that it compares is an argument.
 local topic, attempt, rank, status = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local TERMINAL = 2
-local epoch, offset = open_feed(KEYS[3], ARGV[13])
+local epoch, offset, floor = open_feed(KEYS[3], ARGV[13])
+local fence = redis.call('HGET', KEYS[6], topic)
 
 local function stored()
-    local fence = redis.call('HGET', KEYS[6], topic)
     if fence then
         local a, r, s = string.match(fence, '^(%d+) (%d) (%u+)$')
         return tonumber(a), tonumber(r), s
@@ -36,12 +36,11 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 offset = string.format('%.0f', redis.call('HINCRBY', KEYS[3], 'offset', 1))
 -- The time of publishing, by the publisher's clock. A time in the future is replaced, so that no topic outlives others.
-local head, said = string.match(ARGV[5], '^(.*"published_at":)([^,}]+)}$')
-local said_at = tonumber(said)
 local text = '{"offset":' .. offset .. ARGV[5]
+local said_at = tonumber(string.match(text, '"published_at":([^,}]+)}$', -60))
 if said_at > now then
     said_at = now
-    text = '{"offset":' .. offset .. head .. string.format('%.6f', now) .. '}'
+    text = string.match(text, '^(.*"published_at":)') .. string.format('%.6f', now) .. '}'
 end
 
 -- A status without progress may be older than the stored record of the same attempt and rank: a relay sent it after the
@@ -79,12 +78,13 @@ end
 
 -- Write index, fence and lease.
 redis.call('ZADD', KEYS[4], offset, topic)
-redis.call('HSET', KEYS[6], topic, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. status)
+local new_fence = ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. status
+if new_fence ~= fence then redis.call('HSET', KEYS[6], topic, new_fence) end
 if rank == TERMINAL then
     -- Ordered by the time at which topics ended, not at which they arrived: the relay fills Redis with the oldest last.
     redis.call('ZADD', KEYS[5], string.format('%.6f', said_at), topic)
-else
-    redis.call('ZREM', KEYS[5], topic)
+elseif not fence or old_rank == TERMINAL then
+    redis.call('ZREM', KEYS[5], topic) -- not needed if the fence says unfinished: then the topic is not in there
 end
 if status == 'PROCESSING' then
     redis.call('ZADD', KEYS[7], now + tonumber(ARGV[9]), topic)
@@ -94,8 +94,8 @@ end
 
 -- Limit what new clients are shown. A topic that leaves raises the floor; a place below it is too old to continue from.
 -- The floor never sinks: an old unfinished topic may leave after a younger terminal one.
-local old_floor = tonumber(redis.call('HGET', KEYS[3], 'floor') or 0)
-local floor = old_floor
+local old_floor = tonumber(floor)
+floor = old_floor
 local function drop(member, ended)
     if ended and ARGV[8] ~= '0' then redis.call('EXPIRE', ARGV[14] .. member .. ARGV[15], ARGV[8]) end
     floor = math.max(floor, tonumber(redis.call('ZSCORE', KEYS[4], member) or 0))

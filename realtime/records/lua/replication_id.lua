@@ -7,5 +7,6 @@ local function replication_id()
     if not string.find(said, 'role:master', 1, true) then
         error(redis.error_reply('READONLY This Redis is a replica.'))
     end
-    return string.match(said, 'master_replid:(%x+)')
+    local _, before = string.find(said, 'master_replid:', 1, true)
+    return string.sub(said, before + 1, before + 40)
 end

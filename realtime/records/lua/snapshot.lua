@@ -5,7 +5,7 @@
 --       then topics that are also read, if everything is read and the index does not have them
 -- Returns epoch, offset, floor, whole ('1' if everything follows), the size of the index, the number of its topics that
 -- follow, then status text and progress of each topic in turn.
-local epoch, offset = open_feed(KEYS[1], ARGV[3])
+local epoch, offset, floor = open_feed(KEYS[1], ARGV[3])
 local known = tonumber(ARGV[2])
 if ARGV[1] == epoch and known > tonumber(offset) then
     -- The caller has seen a higher offset of this epoch: Redis went back to an earlier state, and its replication id
@@ -14,7 +14,6 @@ if ARGV[1] == epoch and known > tonumber(offset) then
     redis.call('HSET', KEYS[1], 'epoch', epoch)
     redis.call('DEL', KEYS[3])
 end
-local floor = redis.call('HGET', KEYS[1], 'floor') or '0'
 local whole = ARGV[1] ~= epoch or known < tonumber(floor)
 local CHUNK = 500 -- two keys each: unpack has a limit
 local NAMES = 7 -- the position of the first topic that is asked for by name

@@ -218,7 +218,15 @@ def test_installations_with_different_prefixes_are_separate(redis: Redis, tenant
     one.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
     assert other.record(tenant_id, TOPIC) is None
     assert {key.partition(b":")[0] for key in cast("list[bytes]", redis.keys("*"))} == {b"a"}
-    assert Keys("a:").tenant_of_feed(Keys("a:").feed(7)) == 7
+
+
+def test_the_keys_of_a_publish_are_those_that_others_read() -> None:
+    keys = Keys("a:")
+    named = [keys.status(7, TOPIC), keys.progress(7, TOPIC)]
+    of_feed = [name(7) for name in (keys.feed, keys.index, keys.terminal, keys.fence, keys.leases)]
+    assert keys.of_publish(7, TOPIC) == [*named, *of_feed]
+    with pytest.raises(BadTopicError):
+        keys.of_publish(7, "no topic")
 
 
 @pytest.mark.parametrize("topic", ["", "job", "job:", "JOB:1", "job:a b", "job:*", "job:1\n", "job:ä", "x" * 17 + ":1"])
