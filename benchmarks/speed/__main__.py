@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import connecting, fan_out, output, peers, polls, publishing, suite
+from benchmarks.speed import churning, connecting, fan_out, output, peers, polls, publishing, suite
 from benchmarks.speed.catalogue import SERVERS
 from benchmarks.speed.generator import PROGRAMS, BenchmarkError
+from benchmarks.speed.publisher import TOPICS
 from benchmarks.speed.report import table
 from embedded.errors import EmbeddedError
 from embedded.home import PROJECT
@@ -37,7 +38,12 @@ def _fan_out(chosen: argparse.Namespace, folder: Path) -> None:
             _say(f"{server} (pid {pids}): {generator.handshakes['handshakes_a_second']:.0f} handshakes/s")
             for rate in chosen.rate:
                 found = fan_out.measure(
-                    target, generator, connections=chosen.connections, rate=rate, seconds=chosen.seconds
+                    target,
+                    generator,
+                    connections=chosen.connections,
+                    rate=rate,
+                    seconds=chosen.seconds,
+                    topics=chosen.topics,
                 )
                 _say(json.dumps(found.json()) if chosen.json else f"  {found}")
 
@@ -64,6 +70,19 @@ def _polls(chosen: argparse.Namespace, folder: Path) -> None:
 def _publish(chosen: argparse.Namespace, folder: Path) -> None:
     for found in publishing.measure(folder, chosen.records):
         _say(json.dumps(found.json()) if chosen.json else str(found))
+
+
+def _churn(chosen: argparse.Namespace, folder: Path) -> None:
+    for server in chosen.server:
+        for found in churning.measure(
+            server,
+            folder,
+            protocol=chosen.protocol,
+            connections=chosen.connections,
+            tenants=chosen.tenants,
+            minutes=chosen.minutes,
+        ):
+            _say(json.dumps(found.json()) if chosen.json else f"{server}: {found}")
 
 
 def _peers(_chosen: argparse.Namespace, _folder: Path) -> None:
@@ -113,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     _with_server(one, 2000)
     rates = number_to(MOST_RATE, float)
     one.add_argument("--rate", type=rates, nargs="+", default=[10_000], metavar="N", help="deliveries a second")
+    one.add_argument("--topics", type=number_to(1_000_000), default=TOPICS, metavar="N", help="of each tenant")
     one.set_defaults(run=_fan_out)
     connect = commands.add_parser("connect", help="many connections: handshakes, memory, idle CPU")
     _with_server(connect, 10_000)
@@ -123,6 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     publish = commands.add_parser("publish", help="publishing: CPU time of the publisher and of Redis")
     publish.add_argument("--records", type=number_to(1_000_000), default=5_000, metavar="N")
     publish.set_defaults(run=_publish)
+    churn = commands.add_parser("churn", help="clients come and go: whether the memory grows")
+    _with_server(churn, 1000)
+    churn.add_argument("--minutes", type=number_to(60, float), default=30.0, metavar="N")
+    churn.add_argument("--json", action="store_true", help="print JSON")
+    churn.set_defaults(run=_churn)
     get = commands.add_parser("peers", help="download nchan and Node's ws into .tools/ (apt-get, npm)")
     get.set_defaults(run=_peers)
     for command in (one, connect, poll, publish):

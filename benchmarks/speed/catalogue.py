@@ -2,6 +2,6 @@
 
 from benchmarks.speed import peers, servers
 
-ORDER = ("limit", "nchan", "node-ws", "ours", "ours-daphne", "channels")
+ORDER = ("limit", "nchan", "node-ws", "ours", "ours-two", "ours-portable", "ours-daphne", "channels")
 
 SERVERS = {name: (servers.SERVERS | peers.SERVERS)[name] for name in ORDER}

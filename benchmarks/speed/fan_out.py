@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.speed import processes
 from benchmarks.speed.catalogue import SERVERS
 from benchmarks.speed.generator import Clients, Generator, connected
-from benchmarks.speed.publisher import RECORD_BYTES
+from benchmarks.speed.publisher import TOPICS
 from benchmarks.speed.servers import Target
 from embedded.home import PROJECT
 
@@ -20,6 +20,9 @@ START_SECONDS, WARM_UP_SECONDS = 1.5, 1.0
 """A publisher needs the first to start. Then it publishes for the second before the window begins."""
 IN_TIME_MS = 200
 """A server keeps up with a rate if 99 % of the records arrive within this time, and none is lost."""
+
+BUSY_PERCENT = 85
+"""A server that uses more of its core has no time left. Its core also serves the kernel's interrupts."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class FanOut:
     protocol: str
     connections: int
     tenants: int
+    topics: int
     rate: float
     delivered_a_second: float
     lost: int
@@ -42,18 +46,26 @@ class FanOut:
     p99_ms: float
     max_ms: float
     publisher_behind_ms: float
+    busy_percent: float
+    """The share of its core that the server used."""
 
     @property
     def keeps_up(self) -> bool:
         return self.p99_ms <= IN_TIME_MS and self.lost == 0 and self.delivered_a_second > 0.9 * self.rate
 
+    @property
+    def is_the_limit(self) -> bool:
+        """Whether a server that does not keep up is itself the reason, and not its clients or its publisher."""
+        return self.busy_percent > BUSY_PERCENT
+
     def __str__(self) -> str:
         cpu = f"{self.cpu_us:5.1f} µs CPU a record (Redis {self.redis_cpu_us:.0f} µs a publish)"
         times = f"p50 {self.p50_ms:.1f} ms, p99 {self.p99_ms:.1f} ms, longest {self.max_ms:.1f} ms"
-        return f"{self.rate:.0f}/s due, {self.delivered_a_second:.0f}/s arrived: {cpu}; {times}; {self.lost} lost"
+        late = "" if self.keeps_up or self.is_the_limit else " (the server waited: the other cores were the limit)"
+        return f"{self.rate:.0f}/s due, {self.delivered_a_second:.0f}/s arrived: {cpu}; {times}; {self.lost} lost{late}"
 
     def json(self) -> dict[str, Any]:
-        return {**asdict(self), "keeps_up": self.keeps_up}
+        return {**asdict(self), "keeps_up": self.keeps_up, "is_the_limit": self.is_the_limit}
 
 
 @contextmanager
@@ -67,13 +79,15 @@ def running(
             yield target, generator
 
 
-def measure(target: Target, generator: Generator, *, connections: int, rate: float, seconds: float) -> FanOut:
+def measure(
+    target: Target, generator: Generator, *, connections: int, rate: float, seconds: float, topics: int = TOPICS
+) -> FanOut:
     """Publish so many records that `rate` deliveries a second are due, and measure for `seconds`."""
     tenants = len(target.requests)
     clients_of_a_record = connections / tenants
     begin = processes.now_us() + int(1e6 * (START_SECONDS + WARM_UP_SECONDS))
     end = begin + int(1e6 * seconds)
-    publisher = _publisher(target, tenants, rate / clients_of_a_record, begin, end)
+    publisher = _publisher(target, topics, rate / clients_of_a_record, begin, end)
     generator.announce(begin, end)
     processes.wait_until(begin)
     server_before, redis_before = processes.cpu_us(target.pids), processes.cpu_us(target.redis_pids)
@@ -87,6 +101,7 @@ def measure(target: Target, generator: Generator, *, connections: int, rate: flo
         protocol=target.protocol,
         connections=connections,
         tenants=tenants,
+        topics=topics,
         rate=rate,
         delivered_a_second=round(seen["arrived"] / seconds, 1),
         lost=round(published["published"] * clients_of_a_record) - seen["received"],
@@ -97,16 +112,17 @@ def measure(target: Target, generator: Generator, *, connections: int, rate: flo
         p99_ms=seen["p99_us"] / 1000,
         max_ms=seen["max_us"] / 1000,
         publisher_behind_ms=published["behind_ms"],
+        busy_percent=round(server_cpu / seconds / 1e4, 1),
     )
 
 
-def _publisher(target: Target, tenants: int, rate: float, begin: int, end: int) -> "subprocess.Popen[str]":
+def _publisher(target: Target, topics: int, rate: float, begin: int, end: int) -> "subprocess.Popen[str]":
     _own, others = processes.cores()
     words: dict[str, object] = {
         "--to": target.publish_to,
-        "--tenants": tenants,
+        "--tenants": len(target.requests),
         "--rate": rate,
-        "--bytes": RECORD_BYTES,
+        "--topics": topics,
         "--begin": begin,
         "--end": end,
     }

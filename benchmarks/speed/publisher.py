@@ -21,8 +21,8 @@ from realtime.publish import Publisher
 from realtime.records.record import Draft, draft_record
 
 TOPICS = 50
-"""The number of topics of each tenant. The engine may skip a record that a newer one of its topic has replaced. With so
-many topics that does not happen, unless a record is half a second late."""
+"""The number of topics of each tenant, by default. The engine may skip a record if a newer one of its topic replaces
+it. With so many topics that does not happen, unless a record is half a second late."""
 FIRST_TENANT = 900_001
 RECORD_BYTES = 290
 _OTHER_BYTES = 190
@@ -38,14 +38,15 @@ class Records:
     """The records of a benchmark: their tenants take turns, and so do the topics of each tenant."""
 
     tenants: int
-    record_bytes: int
+    record_bytes: int = RECORD_BYTES
+    topics: int = TOPICS
 
     def tenant(self, number: int) -> int:
         return number % self.tenants
 
     def draft(self, number: int, moment_us: int) -> Draft:
         data = {"t": moment_us, "pad": "x" * max(0, self.record_bytes - _OTHER_BYTES)}
-        topic = f"job:{number // self.tenants % TOPICS}"
+        topic = f"job:{number // self.tenants % self.topics}"
         return draft_record(topic=topic, attempt=1, status="PROCESSING", published_at=moment_us / 1e6, data=data)
 
     def body(self, number: int, moment_us: int) -> bytes:
@@ -124,11 +125,11 @@ def main() -> int:
     parser.add_argument("--to", required=True)
     parser.add_argument("--tenants", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True, help="records a second")
-    parser.add_argument("--bytes", type=int, default=RECORD_BYTES, help="of a record")
+    parser.add_argument("--topics", type=int, default=TOPICS, help="of each tenant")
     parser.add_argument("--begin", type=int, required=True, help="of the window, in microseconds since 1970")
     parser.add_argument("--end", type=int, required=True)
     chosen = parser.parse_args()
-    publish = sink_of(chosen.to, Records(chosen.tenants, chosen.bytes))
+    publish = sink_of(chosen.to, Records(chosen.tenants, topics=chosen.topics))
     print(json.dumps(run(publish, chosen.rate, chosen.begin, chosen.end)))
     return 0
 

@@ -6,7 +6,7 @@ from time import process_time
 from typing import Any
 
 from benchmarks.speed import processes
-from benchmarks.speed.publisher import FIRST_TENANT, RECORD_BYTES, Records
+from benchmarks.speed.publisher import FIRST_TENANT, Records
 from embedded.redis import RedisServer
 from realtime.publish import Publisher
 
@@ -40,7 +40,7 @@ def measure(folder: Path, records: int) -> list[Publishing]:
 
 
 def _addressed(number: int) -> Any:
-    records = Records(_TENANTS, RECORD_BYTES)
+    records = Records(_TENANTS)
     return FIRST_TENANT + records.tenant(number), records.draft(number, processes.now_us())
 
 

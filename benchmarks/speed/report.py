@@ -9,6 +9,8 @@ PEERS = ("nchan", "node-ws")
 NAMES = {
     "limit": "the limit: a C loop of `send()`",
     "ours": "**ours**",
+    "ours-two": "ours, two processes on one core",
+    "ours-portable": "ours, through ASGI (`--portable`)",
     "ours-daphne": "ours, on daphne",
     "nchan": "nginx with nchan",
     "node-ws": "Node with ws",
@@ -21,7 +23,7 @@ COMPARED_RATES = (10_000, 25_000, 150_000)
 def table(rows: Sequence[Row]) -> str:
     """Return the tables of a run, as Markdown."""
     parts = [_fan_outs(rows, "websocket", "WebSocket"), _fan_outs(rows, "sse", "Server-Sent Events")]
-    parts += [_connecting(rows), _requests(rows), _growth(rows)]
+    parts += [_connecting(rows), _requests(rows), _growth(rows), _coming_back(rows), _idle(rows)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -65,7 +67,9 @@ def _figures(servers: dict[str, dict[float, Row]], name: str, rates: Sequence[fl
     costs = [f"{found[rate]['cpu_us']:.1f}" if rate in found else "–" for rate in rates]
     kept = [rate for rate, row in found.items() if row["keeps_up"]]
     at = max((rate for rate in kept if rate <= 50_000), default=min(found))  # noqa: PLR2004 - as the head says
-    highest = f"{max(kept):,.0f}" if kept else "none"
+    failed = [row for row in found.values() if not row["keeps_up"]]
+    at_least = "" if any(row["is_the_limit"] for row in failed) else "at least "
+    highest = f"{at_least}{max(kept):,.0f}" if kept else "none"
     return [*costs, *_ratios(servers, name, rates), f"{found[at]['p99_ms']:.1f} ms", highest]
 
 
@@ -115,19 +119,55 @@ def _requests(rows: Sequence[Row]) -> str:
 
 
 def _growth(rows: Sequence[Row]) -> str:
-    chosen = [row for row in rows if str(row["measure"]).startswith("growth")]
-    head = ["growth", "connections", "tenants", "µs CPU a record", "p99"]
+    chosen = [row for row in rows if str(row["measure"]).startswith(("growth", "10,000 clients"))]
+    head = ["shape", "server", "connections", "tenants", "topics of each", "µs CPU a record", "of a core", "p99"]
     body = [
         [
             row["measure"],
-            f"{row['connections']:,}",
-            f"{row['tenants']:,}",
+            NAMES[row["server"]],
+            *(f"{row[name]:,}" for name in ("connections", "tenants", "topics")),
             f"{row['cpu_us']:.1f}",
-            f"{row['p99_ms']} ms",
+            f"{row['busy_percent']:.1f} %",
+            f"{row['p99_ms']:.1f} ms",
         ]
         for row in chosen
     ]
     return _markdown(head, body) if body else ""
+
+
+def _coming_back(rows: Sequence[Row]) -> str:
+    chosen = [row for row in rows if row["measure"] == "coming back at once"]
+    body = [[NAMES[row["server"]], f"{row['connections']:,}", f"{row['seconds']:.2f} s"] for row in chosen]
+    return _markdown(["coming back at once", "clients", "until all have their records"], body) if body else ""
+
+
+def _idle(rows: Sequence[Row]) -> str:
+    """Return the table of idle connections. A row for 200,000 is extrapolated from the largest measured number."""
+    chosen = sorted(
+        (row for row in rows if row["measure"] == "idle"), key=lambda row: (row["protocol"], row["connections"])
+    )
+    body = []
+    for row in chosen:
+        body.append(_idle_row(row, f"{row['connections']:,}", 1.0))
+        if row is [each for each in chosen if each["protocol"] == row["protocol"]][-1]:
+            body.append(_idle_row(row, "200,000, extrapolated", 200_000 / row["connections"]))
+    head = ["idle connections", "protocol", "KB each", "with the kernel's part", "GB for all", "cores for 100,000"]
+    return _markdown([*head, "cores for all"], body) if body else ""
+
+
+def _idle_row(row: Row, name: str, times: float) -> list[str]:
+    """Return a line for `times` as many connections as were measured."""
+    whole = row["kb"] + row["kernel_kb"] / 2  # the other half is the client's end
+    cores = row["idle_percent"] / 100
+    return [
+        name,
+        row["protocol"],
+        f"{row['kb']:.1f}",
+        f"{whole:.1f}",
+        f"{whole * row['connections'] * times / 1e6:.2f}",
+        f"{cores * 100_000 / row['connections']:.3f}",
+        f"{cores * times:.3f}",
+    ]
 
 
 def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:

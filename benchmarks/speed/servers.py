@@ -5,7 +5,7 @@ The measured process runs alone on one core. All other processes (Redis, the pub
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from django.utils.crypto import salted_hmac
 
 from benchmarks.speed import processes
 from benchmarks.speed.generator import build
-from benchmarks.speed.publisher import FIRST_TENANT, RECORD_BYTES, Records
+from benchmarks.speed.publisher import FIRST_TENANT, Records
 from embedded.plan import Plan, Program, Web
 from embedded.ports import HOST, answers, free_port
 from embedded.redis import RedisServer
@@ -104,7 +104,7 @@ def product_environment(redis_url: str) -> dict[str, str]:
 
 def publish_first(redis_url: str, tenants: int) -> None:
     """Publish the records that a client finds when it connects: FIRST_RECORDS for each tenant."""
-    records, publisher = Records(tenants, RECORD_BYTES), Publisher.from_url(redis_url)
+    records, publisher = Records(tenants), Publisher.from_url(redis_url)
     now_us = processes.now_us()
     numbers = range(tenants * FIRST_RECORDS)
     publisher.publish_many((FIRST_TENANT + records.tenant(n), records.draft(n, now_us)) for n in numbers)
@@ -113,45 +113,65 @@ def publish_first(redis_url: str, tenants: int) -> None:
 
 @contextmanager
 def product(
-    name: str,
-    folder: Path,
-    protocol: str,
-    tenants: int,
-    *,
-    argv: Sequence[str] | None = None,
-    environment: Mapping[str, str] | None = None,
+    name: str, folder: Path, protocol: str, tenants: int, argv: Sequence[str], count: int = 1
 ) -> Iterator[Target]:
-    """Run the product's web process (`asgi.py`), with its own Redis."""
+    """Run web processes of the product (`asgi.py`) at one port, with their own Redis."""
     redis = RedisServer(folder / f"redis-{name}-{protocol}")
     port = free_port()
-    variables = product_environment(redis.url) | dict(environment or {})
-    web = Web(name, Plan(web_argv=argv).web(port), folder / f"{name}-{protocol}.log", variables)
-    web.port = port
+    words = Plan(web_argv=argv).web(port)
+    logs = [folder / f"{name}-{protocol}-{number}.log" for number in range(count)]
+    variables = product_environment(redis.url)
+    webs = [_SharedPort(f"{name}-{number}", words, log, variables) for number, log in enumerate(logs)]
+    own, others = processes.cores()
     try:
         redis.start()
         redis.wait_ready()
-        web.start()
-        web.wait_ready()
-        assert web.pid is not None and redis.pid is not None  # noqa: S101, PT018 - for the type checker
-        own, others = processes.cores()
-        processes.pin(web.pid, own)
-        processes.allow_files(web.pid)
+        for web in webs:
+            web.port = port
+            web.start()
+        for web in webs:
+            web.wait_ready()
+        pids = [web.pid for web in webs if web.pid is not None]
+        for pid in pids:
+            processes.pin(pid, own)
+            processes.allow_files(pid)
+        assert redis.pid is not None  # noqa: S101 - for the type checker
         processes.pin(redis.pid, others)
         publish_first(redis.url, tenants)
-        requests = product_requests(protocol, tenants)
-        yield Target(name, port, [web.pid], requests, redis.url, protocol, SNAPSHOT, [redis.pid])
+        yield Target(name, port, pids, product_requests(protocol, tenants), redis.url, protocol, SNAPSHOT, [redis.pid])
     finally:
-        web.kill()
+        for web in webs:
+            web.kill()
         redis.kill()
 
 
+class _SharedPort(Web):
+    """A web process that may share its port with another one."""
+
+    def is_taken(self) -> bool:
+        return False
+
+
+_SERVE = [sys.executable, "-m", "realtime.serve", "asgi:application", "--host", HOST, "--port", "{port}"]
+
+
 def ours(folder: Path, protocol: str, tenants: int) -> Started:
-    return product("ours", folder, protocol, tenants)
+    return product("ours", folder, protocol, tenants, _SERVE)
+
+
+def portable(folder: Path, protocol: str, tenants: int) -> Started:
+    """Run the product so that it serves connections through ASGI messages, as it does on other servers."""
+    return product("ours-portable", folder, protocol, tenants, [*_SERVE, "--portable"])
+
+
+def two_processes(folder: Path, protocol: str, tenants: int) -> Started:
+    """Run two web processes of the product, on the same core."""
+    return product("ours-two", folder, protocol, tenants, [*_SERVE, "--reuse-port"], 2)
 
 
 def daphne(folder: Path, protocol: str, tenants: int) -> Started:
     argv = [sys.executable, "-m", "daphne", "-b", HOST, "-p", "{port}", "--verbosity", "0", "asgi:application"]
-    return product("ours-daphne", folder, protocol, tenants, argv=argv)
+    return product("ours-daphne", folder, protocol, tenants, argv)
 
 
 @contextmanager
@@ -163,4 +183,10 @@ def limit(folder: Path, protocol: str, tenants: int) -> Iterator[Target]:
         yield Target("limit", port, [pid], requests, f"lines:{feed}", protocol)
 
 
-SERVERS: dict[str, Callable[[Path, str, int], Started]] = {"ours": ours, "ours-daphne": daphne, "limit": limit}
+SERVERS: dict[str, Callable[[Path, str, int], Started]] = {
+    "ours": ours,
+    "ours-portable": portable,
+    "ours-two": two_processes,
+    "ours-daphne": daphne,
+    "limit": limit,
+}

@@ -5,19 +5,38 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import connecting, fan_out, peers, polls, publishing
+from benchmarks.speed import connecting, fan_out, peers, polls, processes, publishing
 from benchmarks.speed.catalogue import SERVERS
+from benchmarks.speed.publisher import TOPICS
 from benchmarks.speed.servers import SSE, WEBSOCKET
 
 Row = dict[str, Any]
 QUICK_RATES = (10_000, 25_000, 50_000, 100_000, 150_000)
 FULL_RATES = (*QUICK_RATES[:3], 75_000, *QUICK_RATES[3:], 200_000, 250_000)
-SLOW_SERVERS = {"channels": 200, "ours-daphne": 10_000}
-"""The lowest rate for servers that do not keep up with the others' lowest one. `channels` is measured with 200
-connections."""
-GROWTH_SOCKETS = (100, 1_000, 5_000, 10_000)
-GROWTH_TENANTS = (1, 20, 200, 1_000, 5_000)
-GROWTH_RATE = 10_000
+SLOW_SERVERS = {"channels": 200, "ours-portable": 10_000, "ours-daphne": 10_000}
+"""Servers that are measured at one rate only. `channels` is measured with 200 connections."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A fan-out with other numbers than the usual ones."""
+
+    kind: str
+    server: str
+    connections: int
+    tenants: int
+    topics: int = TOPICS
+    rate: int = 10_000
+
+
+SHAPES = [
+    *(Shape("growth of sockets", "ours", sockets, min(20, sockets)) for sockets in (100, 1_000, 5_000, 10_000)),
+    *(Shape("growth of tenants", "ours", 5_000, tenants) for tenants in (1, 20, 200, 1_000, 5_000)),
+    *(Shape("growth of topics", "ours", 2_000, 20, topics) for topics in (5, 50, 1_000)),
+    *(Shape("10,000 clients", server, 10_000, 50, rate=9_000) for server in ("limit", "nchan", "ours", "ours-two")),
+]
+
+IDLE_SIZES = (5_000, 10_000, 19_000, 30_000, 60_000)
 
 
 @dataclass(frozen=True)
@@ -31,7 +50,7 @@ class Extent:
     connections: int
     idle_seconds: float
     growth: bool
-    servers: Sequence[str] = tuple(SERVERS)
+    servers: Sequence[str] = tuple(server for server in SERVERS if server != "ours-two")
 
 
 QUICK = Extent(
@@ -87,7 +106,9 @@ class Suite:
             for published in publishing.measure(self._own_folder(), 2_000):
                 self._add("publishing", run, published)
         if self.extent.growth:
-            self._growth()
+            self._shapes()
+            self._coming_back()
+            self._idle()
         return self.rows
 
     def _servers(self, protocol: str) -> list[str]:
@@ -123,28 +144,56 @@ class Suite:
                 if not found.keeps_up:
                     break
 
-    def _connecting(self, run: int, server: str, protocol: str) -> None:
-        many = self.extent.connections
+    def _connecting(
+        self,
+        run: int,
+        server: str,
+        protocol: str,
+        *,
+        at_once: int = 200,
+        kind: str = "connecting",
+        connections: int = 0,
+    ) -> None:
+        many = connections or self.extent.connections
         found = connecting.measure(
             server,
             self._own_folder(),
             protocol=protocol,
             connections=many,
             tenants=min(50, many),
-            at_once=min(200, many),
+            at_once=min(at_once, many),
             idle_seconds=self.extent.idle_seconds,
         )
-        self._add("connecting", run, found)
+        self._add(kind, run, found)
 
-    def _growth(self) -> None:
-        """Measure the product with ever more sockets, and with ever more tenants."""
-        shapes = [(sockets, min(TENANTS, sockets), "sockets") for sockets in GROWTH_SOCKETS]
-        shapes += [(max(GROWTH_TENANTS), tenants, "tenants") for tenants in GROWTH_TENANTS]
-        for connections, tenants, grows in shapes:
+    def _shapes(self) -> None:
+        """Measure the product as it grows: with ever more sockets, tenants and topics."""
+        for shape in SHAPES:
+            if shape.server in peers.missing():
+                continue
+            connections = shape.connections
             with fan_out.running(
-                "ours", self._own_folder(), protocol=WEBSOCKET, connections=connections, tenants=tenants
+                shape.server, self._own_folder(), protocol=WEBSOCKET, connections=connections, tenants=shape.tenants
             ) as (target, generator):
                 found = fan_out.measure(
-                    target, generator, connections=connections, rate=GROWTH_RATE, seconds=self.extent.seconds
+                    target,
+                    generator,
+                    connections=connections,
+                    rate=shape.rate,
+                    seconds=self.extent.seconds,
+                    topics=shape.topics,
                 )
-                self._add(f"growth of {grows}", 1, found)
+                self._add(shape.kind, 1, found)
+
+    def _coming_back(self) -> None:
+        """Let all clients connect at once, as they do after a restart."""
+        for server in self._servers(WEBSOCKET):
+            if server in {"nchan", "node-ws", "ours"}:
+                self._connecting(1, server, WEBSOCKET, at_once=self.extent.connections, kind="coming back at once")
+
+    def _idle(self) -> None:
+        """Measure idle connections of the product: as many as processes may have open files, up to 60,000."""
+        for connections in IDLE_SIZES:
+            if connections < processes.most_files():
+                for protocol in (WEBSOCKET, SSE):
+                    self._connecting(1, "ours", protocol, kind="idle", connections=connections)
