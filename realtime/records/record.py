@@ -31,6 +31,7 @@ _HEADER = re.compile(
     rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
 )
 
+_NAMES = dict(Status.__members__)
 _STATUSES = {status.value.encode(): status for status in Status}
 
 _PUBLISHED_AT = re.compile(rb'"published_at":(\d{1,12}(?:\.\d{1,9})?),"progress":')
@@ -120,7 +121,8 @@ def draft_record(
     `data` and `error` may contain types that JSON does not have; see `realtime.records.json_text`.
     """
     check_topic(topic)
-    if not (isinstance(status, str) and status in Status.__members__):
+    state = _NAMES.get(status) if isinstance(status, str) else None
+    if state is None:
         raise BadRecordError(f"{status!r} is no status: use one of {', '.join(Status)}.")
     attempt = _whole_number(attempt, "attempt", topic, least=1)
     published_at = _number(published_at, "time", topic, most=MAX_PUBLISHED_AT, expected="Unix seconds")
@@ -132,29 +134,29 @@ def draft_record(
         progress_text = json_text(_checked(progress, topic)) if progress else b""
     except (TypeError, ValueError) as problem:
         raise BadRecordError(f"The record of {topic} cannot be written as JSON: {problem}.") from None
-    header = f',"topic":"{topic}","attempt":{attempt:d},"status":"{Status(status).value}",'
+    header = f',"topic":"{topic}","attempt":{attempt:d},"status":"{state.value}",'
     text = header.encode() + rest[1:]
     if len(text) + len(progress_text) > MAX_RECORD_BYTES - 64:
         raise BadRecordError(
             f"The record of {topic} has {len(text) + len(progress_text)} bytes; {MAX_RECORD_BYTES} are the most."
             " Put large results into the database, and their address into the record."
         )
-    return Draft(topic, attempt, Status(status), text, progress_text)
+    return Draft(topic, attempt, state, text, progress_text)
 
 
-def _checked(progress: Progress, topic: str) -> Progress:
-    """Return the progress with plain numbers. Raise BadRecordError for a wrong value.
+def _checked(progress: Progress, topic: str) -> dict[str, Any]:
+    """Return the progress for its JSON, with plain numbers. Raise BadRecordError for a wrong value.
 
     Two kinds of remaining time are corrected: a negative one becomes 0; a float that is NaN or too large becomes None.
     """
-    step = progress.step
+    step, fields = progress.step, None
     if step is not None:
-        step = Step(
-            index=_whole_number(step.index, "step", topic),
-            total=_whole_number(step.total, "number of steps", topic),
-            name=step.name,
-            percent=_number(step.percent, "percent of the step", topic, most=100, expected="0 to 100"),
-        )
+        fields = {
+            "index": _whole_number(step.index, "step", topic),
+            "total": _whole_number(step.total, "number of steps", topic),
+            "name": step.name,
+            "percent": _number(step.percent, "percent of the step", topic, most=100, expected="0 to 100"),
+        }
     remaining = progress.remaining_seconds
     if isinstance(remaining, float) and not remaining <= MAX_REMAINING_SECONDS:
         remaining = None  # estimates by division are infinite or NaN at first: the time is not known yet
@@ -163,11 +165,13 @@ def _checked(progress: Progress, topic: str) -> Progress:
         most, expected = MAX_REMAINING_SECONDS, "seconds"
         remaining = 0 if overdue else _number(remaining, "remaining time", topic, most=most, expected=expected)
     percent = _number(progress.percent, "percent", topic, most=100, expected="0 to 100")
-    return Progress(percent, step, remaining)
+    return {"percent": percent, "step": fields, "remaining_seconds": remaining}
 
 
 def _number(value: object, name: str, topic: str, *, most: float, expected: str) -> float:
     """Return a number from 0 to `most`, of any numeric type, as a float. Raise BadRecordError for anything else."""
+    if isinstance(value, (float, int)) and 0 <= value <= most:  # the usual case, without slow checks of other classes
+        return float(value)
     if isinstance(value, Real | Decimal):
         with suppress(ArithmeticError, ValueError):  # raised for a huge integer and for a signaling NaN
             if 0 <= (found := float(value)) <= most:

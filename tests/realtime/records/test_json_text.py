@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from realtime.records.errors import BadRecordError
 from realtime.records.json_text import json_text
-from realtime.records.record import draft_record
+from realtime.records.record import Progress, Step, draft_record
 
 
 class Colour(Enum):
@@ -42,6 +42,12 @@ class Colour(Enum):
 )
 def test_each_type_is_encoded_in_one_way(value: object, said: object) -> None:
     assert json.loads(json_text(value)) == said
+
+
+def test_the_name_of_a_step_is_encoded_in_the_same_way() -> None:
+    progress = Progress(5, Step(1, 2, "a\0\ud800"))
+    draft = draft_record(topic="job:1", attempt=1, status="PROCESSING", published_at=1.0, progress=progress)
+    assert json.loads(draft.progress)["step"]["name"] == "a\ufffd\ufffd"
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:
