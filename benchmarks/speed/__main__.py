@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import churning, connecting, fan_out, output, peers, polls, publishing, suite
+from benchmarks.speed import churning, connecting, fan_out, importing, output, peers, polls, publishing, suite
 from benchmarks.speed.catalogue import SERVERS
 from benchmarks.speed.generator import PROGRAMS, BenchmarkError
 from benchmarks.speed.publisher import TOPICS
@@ -69,6 +69,11 @@ def _polls(chosen: argparse.Namespace, folder: Path) -> None:
 
 def _publish(chosen: argparse.Namespace, folder: Path) -> None:
     for found in publishing.measure(folder, chosen.records):
+        _say(json.dumps(found.json()) if chosen.json else str(found))
+
+
+def _import(chosen: argparse.Namespace, folder: Path) -> None:
+    for found in importing.measure(folder, chosen.rows):
         _say(json.dumps(found.json()) if chosen.json else str(found))
 
 
@@ -143,6 +148,10 @@ def _parser() -> argparse.ArgumentParser:
     publish = commands.add_parser("publish", help="publishing: CPU time of the publisher and of Redis")
     publish.add_argument("--records", type=number_to(1_000_000), default=5_000, metavar="N")
     publish.set_defaults(run=_publish)
+    lists = commands.add_parser("import", help="Excel lists: the import, row by row, and a bare COPY")
+    lists.add_argument("--rows", type=number_to(100_000), nargs="+", default=[100, 1_000], metavar="N")
+    lists.add_argument("--json", action="store_true", help="print JSON")
+    lists.set_defaults(run=_import)
     churn = commands.add_parser("churn", help="clients come and go: whether the memory grows")
     _with_server(churn, 1000)
     churn.add_argument("--minutes", type=number_to(60, float), default=30.0, metavar="N")

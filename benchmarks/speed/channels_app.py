@@ -12,8 +12,8 @@ from django.conf import settings
 
 settings.configure(CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}})
 
-from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402 - needs the settings
-from channels.layers import get_channel_layer  # noqa: E402
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.layers import get_channel_layer
 
 _LINE_BYTES = 1 << 20
 _state: dict[str, asyncio.Task[None]] = {}

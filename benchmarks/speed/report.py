@@ -23,7 +23,7 @@ COMPARED_RATES = (10_000, 25_000, 150_000)
 def table(rows: Sequence[Row]) -> str:
     """Return the tables of a run, as Markdown."""
     parts = [_fan_outs(rows, "websocket", "WebSocket"), _fan_outs(rows, "sse", "Server-Sent Events")]
-    parts += [_connecting(rows), _requests(rows), _growth(rows), _coming_back(rows), _idle(rows)]
+    parts += [_connecting(rows), _requests(rows), _growth(rows), _coming_back(rows), _idle(rows), _importing(rows)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -139,6 +139,20 @@ def _coming_back(rows: Sequence[Row]) -> str:
     chosen = [row for row in rows if row["measure"] == "coming back at once"]
     body = [[NAMES[row["server"]], f"{row['connections']:,}", f"{row['seconds']:.2f} s"] for row in chosen]
     return _markdown(["coming back at once", "clients", "until all have their records"], body) if body else ""
+
+
+def _importing(rows: Sequence[Row]) -> str:
+    chosen = medians([row for row in rows if row["measure"] == "importing"], "how", "rows")
+    found = {(row["how"], row["rows"]): row["seconds"] for row in chosen}
+    body = []
+    for rows_of_list in sorted({row["rows"] for row in chosen}):
+        bulk, copy = found["bulk", rows_of_list], found["COPY", rows_of_list]
+        slow = found.get(("row by row", rows_of_list))
+        times = [f"{slow:.2f} s, {slow / bulk:.0f} ×" if slow else "–", f"{copy:.3f} s, {copy / bulk:.2f} ×"]
+        body.append([f"{rows_of_list:,}", f"{bulk:.3f} s", f"{rows_of_list / bulk:,.0f}", *times])
+    return (
+        _markdown(["rows of an Excel list", "import", "rows a second", "row by row", "bare COPY"], body) if body else ""
+    )
 
 
 def _idle(rows: Sequence[Row]) -> str:

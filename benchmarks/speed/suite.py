@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed import connecting, fan_out, peers, polls, processes, publishing
+from benchmarks.speed import connecting, fan_out, importing, peers, polls, processes, publishing
 from benchmarks.speed.catalogue import SERVERS
 from benchmarks.speed.publisher import TOPICS
 from benchmarks.speed.servers import SSE, WEBSOCKET
@@ -50,6 +50,8 @@ class Extent:
     connections: int
     idle_seconds: float
     growth: bool
+    imports: Sequence[int]
+    """The numbers of rows of the lists that are imported."""
     servers: Sequence[str] = tuple(server for server in SERVERS if server != "ours-two")
 
 
@@ -61,6 +63,7 @@ QUICK = Extent(
     connections=2_000,
     idle_seconds=3,
     growth=False,
+    imports=(100, 1_000),
 )
 FULL = Extent(
     runs=3,
@@ -70,6 +73,7 @@ FULL = Extent(
     connections=10_000,
     idle_seconds=26,  # longer than the 25 s between two pings
     growth=True,
+    imports=(100, 1_000, 10_000, 50_000),
 )
 SMALLEST = Extent(
     runs=1,
@@ -79,6 +83,7 @@ SMALLEST = Extent(
     connections=20,
     idle_seconds=0.5,
     growth=False,
+    imports=(50,),
     servers=("limit", "ours"),
 )
 FAN_OUT_CONNECTIONS, TENANTS, SLOW_CONNECTIONS = 2_000, 20, 200
@@ -101,15 +106,20 @@ class Suite:
                 for server in self._servers(protocol):
                     if server not in SLOW_SERVERS:
                         self._connecting(run, server, protocol)
-            for polled in polls.measure(self._own_folder(), self.extent.seconds):
-                self._add("polls", run, polled)
-            for published in publishing.measure(self._own_folder(), 2_000):
-                self._add("publishing", run, published)
+            self._requests(run)
         if self.extent.growth:
             self._shapes()
             self._coming_back()
             self._idle()
         return self.rows
+
+    def _requests(self, run: int) -> None:
+        for polled in polls.measure(self._own_folder(), self.extent.seconds):
+            self._add("polls", run, polled)
+        for published in publishing.measure(self._own_folder(), 2_000):
+            self._add("publishing", run, published)
+        for imported in importing.measure(self._own_folder(), self.extent.imports):
+            self._add("importing", run, imported)
 
     def _servers(self, protocol: str) -> list[str]:
         absent = {*peers.missing(), *(peers.WEBSOCKET_ONLY if protocol == SSE else ())}
