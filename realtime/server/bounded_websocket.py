@@ -4,7 +4,7 @@ uvicorn answers every ping, even if the client does not read the answers. This m
 uvicorn. But it relies on undocumented behaviour of these parts of `WebSocketsSansIOProtocol`, which
 `tests/realtime/server/test_uvicorn_hooks.py` checks:
 
-- `handle_ping`, `handle_cont`;
+- `handle_ping`, `handle_pong`, `handle_cont`;
 - `loop`, `transport`, `conn` (of websockets);
 - `frames` (parts of an unfinished message) and `queue` (what the application receives);
 - `writable` (cleared while writing is paused) and `read_paused`;
@@ -96,15 +96,25 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def handle_ping(self) -> None:
         if self.close_sent:
             return
-        self._pings = self._pings or TokenBucket(PINGS_A_SECOND, PINGS_AT_ONCE)
-        if not self._pings.take():
-            self._fail("too many pings")
+        if not self._may_ping():
             return
         frames = self.conn.data_to_send()
         pongs = [frame for frame in frames if frame.startswith(_PONG)]
         others = [frame for frame in frames if not frame.startswith(_PONG)]
         wanted = pongs[-1:] if self.handshake_complete and self.writable.is_set() else []
         self.transport.write(b"".join(wanted + others))
+
+    def handle_pong(self, event: Frame) -> None:
+        if not self.close_sent and self._may_ping():
+            super().handle_pong(event)
+
+    def _may_ping(self) -> bool:
+        """Return whether the client may send one more ping or pong. If not, fail the connection."""
+        self._pings = self._pings or TokenBucket(PINGS_A_SECOND, PINGS_AT_ONCE)
+        if self._pings.take():
+            return True
+        self._fail("too many pings")
+        return False
 
     def handle_cont(self, event: Frame) -> None:
         super().handle_cont(event)

@@ -19,6 +19,7 @@ from realtime.server.websocket_parser import (
     Failure,
     FrameParser,
     Ping,
+    Pong,
     Text,
     close_frame,
     pong_frame,
@@ -110,8 +111,8 @@ class FastWebSocket(FastSocket):
                 self._pass_on(event.text)
             elif isinstance(event, Binary):
                 self._pass_on(None)
-            elif isinstance(event, Ping):
-                ping = event
+            elif isinstance(event, Ping | Pong):
+                ping = event if isinstance(event, Ping) else ping
                 if not self._may_ping():
                     return
             elif isinstance(event, Close):

@@ -6,6 +6,7 @@ from harness.raw_websocket import (
     BINARY,
     CONTINUATION,
     FINAL,
+    PONG,
     TEXT,
     RawWebSocket,
     client_frame,
@@ -81,3 +82,14 @@ async def test_thirty_pings_at_once_are_allowed_and_more_are_not(client: RawWebS
     while isinstance(event := await client.next(), bytes):
         pass
     assert (getattr(event, "code", None), getattr(event, "reason", None)) == (1008, "too many pings")
+
+
+@pytest.mark.parametrize("tier", ["ours", "portable"])
+async def test_pongs_that_nothing_asked_for_are_limited_like_pings(client: RawWebSocket, tier: str) -> None:
+    """Section 5.5.3: a client may send them unasked. Reading them costs the server something too."""
+    await client.send(*(client_frame(FINAL | PONG, b"") for _ in range(20)))
+    await client.send(ping(b"still there"))
+    await client.until_pong(b"still there")
+    await client.send(client_frame(FINAL | PONG, b"") * 100)
+    end = await client.failed(1008)
+    assert end.reason == "too many pings"
