@@ -232,7 +232,10 @@ class Chaos:
 
 @asynccontextmanager
 async def faulty_webs(system: System, pair: RedisPair, number: int) -> AsyncIterator[list[Web]]:
-    """Run the system. Run and yield `number` additional web processes, each with its own proxy to Redis."""
+    """Run the system. Run and yield `number` additional web processes, each with its own proxy to Redis.
+
+    Every second one serves open connections through ASGI messages (`--portable`), as other servers do.
+    """
     webs: list[Web] = []
     pair.proxies += [Proxy(pair.master.port) for _ in range(number)]
     try:
@@ -243,6 +246,8 @@ async def faulty_webs(system: System, pair: RedisPair, number: int) -> AsyncIter
             for proxy in pair.proxies[1:]:
                 url = f"redis://127.0.0.1:{proxy.port}"
                 web = system.web_of(REDIS_URL=url, REALTIME_PROBE_SECONDS="0.5", REALTIME_DRAIN_SECONDS="0.5")
+                if len(webs) % 2:
+                    web.argv = [*web.argv, "--portable"]
                 webs.append(web)
                 await asyncio.to_thread(web.start)
             for web in webs:
