@@ -14,7 +14,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from embedded.ports import HOST
 from embedded.redis import RedisServer
-from harness.proxy import Proxy
 from realtime.feed.pubsub_link import PubSubLink
 from realtime.feed.pubsub_protocol import READ_BYTES, PubSubProtocol
 from realtime.feed.reader import FeedReader
@@ -182,21 +181,35 @@ async def test_other_work_gets_a_turn_between_two_reads_of_a_flood(own_redis: Re
     assert turns == sorted(set(turns)), "Two reads were handled in one turn of the event loop."
 
 
-async def test_a_connection_that_is_lost_while_it_is_handed_over_is_noticed(own_redis: RedisServer) -> None:
-    async with Proxy(own_redis.port) as proxy:
-        client = links.async_client(f"redis://{HOST}:{proxy.port}", protocol=2)
-        connection = links.permanent_connection(client)
-        await connection.connect()  # type: ignore[no-untyped-call]
-        proxy.cut()
-        await until(lambda: _is_lost(connection))
-        with pytest.raises(RedisConnectionError):
-            await links.hand_over(connection, partial(PubSubProtocol, on_replies=lambda _: None))
-        await connection.disconnect(nowait=True)
-        await client.aclose()
+@pytest.mark.parametrize("failed", [True, False], ids=["the socket failed", "Redis closed it"])
+async def test_a_connection_that_is_lost_before_it_is_handed_over_is_noticed(
+    own_redis: RedisServer, *, failed: bool
+) -> None:
+    client = links.async_client(own_redis.url, protocol=2)
+    connection: Any = links.permanent_connection(client)
+    await connection.connect()
+    if failed:
+        connection._writer.transport.abort()
+    else:
+        with Redis.from_url(own_redis.url) as redis:
+            redis.client_kill_filter(_type="normal", skipme=True)
+        await until(connection._reader.at_eof)
+    with pytest.raises(RedisConnectionError):
+        await links.hand_over(connection, partial(PubSubProtocol, on_replies=lambda _: None))
+    await connection.disconnect(nowait=True)
+    await client.aclose()
 
 
-def _is_lost(connection: Any) -> bool:
-    return bool(connection._reader.at_eof() or connection._reader.exception() or connection._writer.is_closing())
+async def test_what_nobody_asked_for_before_the_hand_over_loses_the_connection(own_redis: RedisServer) -> None:
+    client = links.async_client(own_redis.url, protocol=2)
+    connection: Any = links.permanent_connection(client)
+    await connection.connect()
+    await connection.send_command("PING")
+    await until(lambda: bool(connection._reader._buffer))
+    with pytest.raises(RedisConnectionError, match="more than it was asked for"):
+        await links.hand_over(connection, partial(PubSubProtocol, on_replies=lambda _: None))
+    await connection.disconnect(nowait=True)
+    await client.aclose()
 
 
 class Transport(asyncio.Transport):
