@@ -155,6 +155,14 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
+        "a connection that is lost before the hub reads from it is not noticed",
+        "realtime/redis/links.py",
+        "if await connection.can_read():",
+        "if False:",
+        "tests/realtime/feed/test_pubsub_link.py::test_a_connection_that_is_lost_before_it_is_handed_over_is_noticed",
+    ),
+    Defect(
+        "1. Terminal certainty",
         "feeds are read from a replica",
         "realtime/records/lua/replication_id.lua",
         "if not string.find(said, 'role:master', 1, true) then",
