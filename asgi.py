@@ -20,7 +20,7 @@ from django.apps import apps
 from django.conf import settings
 
 from apps.core.allowance import admit_body, body_limits
-from apps.core.thin_polls import with_thin_polls
+from apps.core.thin_polls import ticket_of_token, with_thin_polls
 from apps.domains.ai.views import job_progress_view
 from apps.support.video.views import progress_views
 from config.body_limit import limit_body
@@ -29,6 +29,7 @@ from config.django_handler import DjangoHandler
 from config.headers import over_tls, with_headers
 from config.static_files import StaticFiles
 from realtime.web.routing import with_realtime
+from realtime.web.thin_paths import with_thin_paths
 
 
 def serve_static(wrapped: Any) -> Any:
@@ -52,7 +53,7 @@ def serve_static(wrapped: Any) -> Any:
 
 guarded = limit_body(utf8_only(DjangoHandler()), admit_body, body_limits())  # type: ignore[arg-type]
 polled = with_thin_polls(serve_static(guarded), [job_progress_view.POLLED, progress_views.POLLED])
-http_application = with_headers(polled)
+http_application = with_headers(with_thin_paths(polled, ticket_of_token))
 
 
 application = over_tls(with_realtime(http_application))

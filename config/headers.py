@@ -22,6 +22,8 @@ DEFAULTS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
 )
 PLAIN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 """Requests for these paths are not redirected, because programs inside the installation send them without TLS."""

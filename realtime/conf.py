@@ -150,8 +150,12 @@ def ticket_keys() -> list[bytes]:
     The keys are derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`, so that nothing else that the project signs is
     valid as a ticket.
     """
-    secrets = [project.SECRET_KEY, *project.SECRET_KEY_FALLBACKS]
-    return [salted_hmac("realtime.tickets", "signing key", secret, algorithm="sha256").digest() for secret in secrets]
+    return [_ticket_key_of(secret) for secret in (project.SECRET_KEY, *project.SECRET_KEY_FALLBACKS)]
+
+
+@cache
+def _ticket_key_of(secret: str) -> bytes:
+    return salted_hmac("realtime.tickets", "signing key", secret, algorithm="sha256").digest()
 
 
 def ticket_key() -> bytes:

@@ -4,6 +4,8 @@ A signature for one purpose is never valid for another, and a key that leaks doe
 signers (`django.core.signing`) derive their keys from a salt in the same way, and use the fallbacks too.
 """
 
+from functools import cache
+
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
@@ -18,8 +20,7 @@ def verifying_keys(purpose: str) -> list[bytes]:
     verifies old tokens, so that people stay signed in after an update. Remove that key in version 0.3: the tokens that
     were signed with it have expired by then, because a refresh token is valid for 14 days.
     """
-    before = salted_hmac("academy.tokens", "signing key", settings.SECRET_KEY, algorithm="sha256").digest()
-    return [*signing_keys(purpose), before]
+    return [*signing_keys(purpose), _key("academy.tokens", "signing key", settings.SECRET_KEY)]
 
 
 def signing_keys(purpose: str) -> list[bytes]:
@@ -28,4 +29,9 @@ def signing_keys(purpose: str) -> list[bytes]:
     There is one key for each secret: first for `SECRET_KEY`, then for each of `SECRET_KEY_FALLBACKS`.
     """
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return [salted_hmac("academy.keys", purpose, secret, algorithm="sha256").digest() for secret in secrets]
+    return [_key("academy.keys", purpose, secret) for secret in secrets]
+
+
+@cache
+def _key(salt: str, purpose: str, secret: str) -> bytes:
+    return salted_hmac(salt, purpose, secret, algorithm="sha256").digest()

@@ -21,11 +21,13 @@ from apps.core.authentication import identity_of
 from apps.core.polling import PollAnswer, poll_answer
 from apps.core.tokens import Caller, TokenError, read_signed_caller
 from realtime import conf
+from realtime.connect.tickets import Ticket
 from realtime.identity import Identity
 from realtime.protocol.close_codes import RefusedError
 from realtime.records.errors import BadRecordError
 from realtime.records.metrics import counts
 from realtime.records.record import Record
+from realtime.records.topics import TopicFilter
 from realtime.redis.clock import clock
 from realtime.web.process_state import this_process
 
@@ -37,6 +39,8 @@ _RELEVANT = {
     *(b"content-type", b"content-length", b"transfer-encoding", b"expect"),
 }
 _JSON = frozenset({"application/json", "*/*"})
+
+EVERYTHING = TopicFilter.of(["*"])
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -59,11 +63,6 @@ class PolledPath:
 
 def with_thin_polls(application: Application, paths: Sequence[PolledPath]) -> Application:
     """Wrap an ASGI application: answer usual polls of these paths. All other requests go to the application."""
-    fixed = (
-        (b"allow", b"GET, HEAD, OPTIONS"),
-        (b"x-frame-options", settings.X_FRAME_OPTIONS.encode()),
-        (b"cross-origin-opener-policy", settings.SECURE_CROSS_ORIGIN_OPENER_POLICY.encode()),
-    )
 
     async def answered(scope: Scope, receive: Receive, send: Send) -> None:
         answer = await _answer(scope, paths)
@@ -74,11 +73,29 @@ def with_thin_polls(application: Application, paths: Sequence[PolledPath]) -> Ap
         headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
         if answer.body is not None:
             headers.append((b"content-type", b"application/json"))
-        headers += [(b"content-length", b"%d" % len(body)), *fixed]
+        headers += [(b"content-length", b"%d" % len(body)), (b"allow", b"GET, HEAD, OPTIONS")]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     return answered
+
+
+def ticket_of_token(scope: Scope) -> Ticket | None:
+    """Return the ticket that a usual request for a snapshot gets for its access token, or None for other requests.
+
+    `allowed_topics` gives the faculty the same topics.
+    """
+    if (headers := _usual_headers(scope)) is None or (known := _known_caller(headers)) is None:
+        return None
+    return Ticket(
+        known.identity.tenant_id,
+        known.identity.user_id,
+        known.identity.session_id,
+        known.identity.role,
+        EVERYTHING,
+        connection_seconds=0,
+        issued_at=known.identity.issued_at,
+    )
 
 
 async def _answer(scope: Scope, paths: Sequence[PolledPath]) -> PollAnswer | None:

@@ -11,8 +11,10 @@ does not show whether it was revoked: `web/ticket_readers.py` says who checks th
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import jwt
@@ -27,6 +29,8 @@ COOKIE_AUDIENCE = "realtime-cookie"
 CONNECT_SECONDS = 60
 RENEWABLE_SECONDS = 12 * 3600
 MAX_TICKET_BYTES = 4096
+KNOWN_TICKETS = 1024
+"""For how many tickets a process remembers that the signature is valid. A client polls with one ticket for a minute."""
 EXPIRED = "The ticket has expired: get a new one and connect again."
 NOT_VALID = "The ticket is not valid: get one from /api/v1/realtime/ticket/."
 _JWT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}", re.ASCII)
@@ -143,7 +147,7 @@ def _within_its_life(ticket: Ticket) -> Ticket:
     return replace(ticket, connection_seconds=int(left))
 
 
-def _decode(text: str, keys: Sequence[bytes], audience: str, *, check_expiry: bool) -> dict[str, Any]:
+def _decode(text: str, keys: tuple[bytes, ...], audience: str, *, check_expiry: bool) -> Mapping[str, Any]:
     if len(text) > MAX_TICKET_BYTES:
         raise TicketError(f"The ticket is longer than {MAX_TICKET_BYTES} bytes.")
     if not _JWT.fullmatch(text):  # the library skips characters that are not in base64url
@@ -154,12 +158,14 @@ def _decode(text: str, keys: Sequence[bytes], audience: str, *, check_expiry: bo
     return claims
 
 
-def _verified(text: str, keys: Sequence[bytes], audience: str) -> dict[str, Any]:
+@lru_cache(KNOWN_TICKETS)
+def _verified(text: str, keys: tuple[bytes, ...], audience: str) -> Mapping[str, Any]:
+    """Return the claims of a ticket that we signed. Errors are not remembered, so only signed tickets use memory."""
     # The library would compare times with the clock of this host. The callers compare them with the shared clock.
     options: Any = {"require": ["exp", "iat", "aud"], "verify_iat": False, "verify_exp": False}
     for key in keys:
         try:
-            claims = dict(jwt.decode(text, key, [ALGORITHM], audience=audience, options=options))
+            claims = MappingProxyType(jwt.decode(text, key, [ALGORITHM], audience=audience, options=options))
         except jwt.InvalidSignatureError:
             continue  # it was signed with another of our keys, or by somebody else
         except jwt.InvalidTokenError:
@@ -169,7 +175,7 @@ def _verified(text: str, keys: Sequence[bytes], audience: str) -> dict[str, Any]
     raise TicketError(NOT_VALID)
 
 
-def _ticket(claims: dict[str, Any]) -> Ticket:
+def _ticket(claims: Mapping[str, Any]) -> Ticket:
     try:
         return Ticket(
             tenant_id=int(claims["tenant"]),

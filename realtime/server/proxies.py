@@ -10,6 +10,7 @@ wrote it. This module does not read `X-Forwarded-Host`, `X-Forwarded-Port` and `
 """
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ EVERYBODY = "*"
 DEFAULT = "127.0.0.1,::1"
 MAX_HOPS = 16
 """How many addresses of `X-Forwarded-For` are read. A client can send thousands of them."""
+KNOWN_PEERS = 1024
+"""For how many addresses a process remembers whether they are those of trusted proxies."""
 SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 Address = IPv4Address | IPv6Address
@@ -37,6 +40,8 @@ class TrustedProxies:
     def __init__(self, networks: tuple[Network, ...], *, everybody: bool = False) -> None:
         self._networks = networks
         self._everybody = everybody
+        self.trusts = lru_cache(KNOWN_PEERS)(self._trusts)
+        """Returns whether the headers of a connection from this address are trusted."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -49,8 +54,7 @@ class TrustedProxies:
             return cls((), everybody=True)
         return cls(tuple(_network(entry) for entry in entries))
 
-    def trusts(self, peer: str) -> bool:
-        """Return whether the headers of a connection from this address are trusted."""
+    def _trusts(self, peer: str) -> bool:
         address, _port = parse_hop(peer)
         return self._everybody or (address is not None and self._contain(address))
 

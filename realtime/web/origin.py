@@ -30,7 +30,7 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
     origin = headers.get(b"origin", b"").decode("latin-1")
     where = {"path": scope.get("path"), "client": client_of(scope)}
     try:
-        host = _host(scope, headers)
+        host = host_of(scope, headers)
     except DisallowedHost as problem:
         refused("host", str(problem), origin=origin or None, **where)
         return False
@@ -43,7 +43,7 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
     return False
 
 
-def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+def host_of(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
     """Return the host as Django reads it from a request. Raise DisallowedHost if it is not in ALLOWED_HOSTS."""
     request = HttpRequest()
     server, port = scope.get("server") or ("", None)

@@ -1,6 +1,7 @@
 """`GET /api/v1/realtime/snapshot/`: one request for all topics, for clients that poll."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -28,21 +29,35 @@ async def snapshot_view(request: HttpRequest) -> HttpResponseBase:
     """Answer with the JSON of a `snapshot` frame. Accept a ticket or an access token. This needs no SQL."""
     if request.method != "GET":
         return error(405, "method_not_allowed", "Read a snapshot by GET.", allow="GET")
+    scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
     try:
         handshake = await _read_handshake(request)
-        bind_contextvars(tenant=handshake.ticket.tenant_id)
-        process = await this_process().admit(handshake.ticket)
-        admit_poll(request.scope, handshake.ticket, process.polls)  # type: ignore[attr-defined]  # an ASGIRequest
-        frame = await process.hub.snapshot(handshake.ticket.tenant_id, handshake.topics, handshake.since)
     except RefusedError as problem:
-        connection_refused(problem, request.scope)  # type: ignore[attr-defined]  # an ASGIRequest
-        status = HTTP_STATUSES[problem.code]
-        return _refusal(status, problem)
-    except FeedUnavailableError as problem:
-        return error(503, "unavailable", problem)
-    answer = _body(frame)
+        return _refusal(scope, problem)
+    bind_contextvars(tenant=handshake.ticket.tenant_id)
+    found = await find_snapshot(scope, handshake)
+    if isinstance(found, HttpResponse):
+        return found
+    answer = _body(found)
     answer["Cache-Control"] = "no-store"
     return answer
+
+
+def read_snapshot_handshake(scope: dict[str, Any]) -> Handshake:
+    """Return the ticket, the topics and the place of a poll. Raise RefusedError if it has no valid ticket."""
+    return read_handshake(TicketReader.SNAPSHOT, scope)
+
+
+async def find_snapshot(scope: dict[str, Any], handshake: Handshake) -> Frame | HttpResponse:
+    """Count the poll, and return the snapshot or, if the poll is refused, the answer that says why."""
+    try:
+        process = await this_process().admit(handshake.ticket)
+        admit_poll(scope, handshake.ticket, process.polls)
+        return await process.hub.snapshot(handshake.ticket.tenant_id, handshake.topics, handshake.since)
+    except RefusedError as problem:
+        return _refusal(scope, problem)
+    except FeedUnavailableError as problem:
+        return error(503, "unavailable", problem)
 
 
 def _body(frame: Frame) -> HttpResponseBase:
@@ -58,7 +73,10 @@ def _body(frame: Frame) -> HttpResponseBase:
     return StreamingHttpResponse(pieces(), content_type="application/json", headers=headers)
 
 
-def _refusal(status: int, problem: RefusedError) -> HttpResponse:
+def _refusal(scope: dict[str, Any], problem: RefusedError) -> HttpResponse:
+    """Count and log the refusal. Return the answer."""
+    connection_refused(problem, scope)
+    status = HTTP_STATUSES[problem.code]
     fields = {"limit": problem.limit} if problem.limit else {}
     answer = error_answer(status, HTTP_ERRORS[status], problem, **fields)
     if problem.retry_after_ms is not None:
@@ -74,7 +92,7 @@ async def _read_handshake(request: HttpRequest) -> Handshake:
     """
     scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
     try:
-        return read_handshake(TicketReader.SNAPSHOT, scope)
+        return read_snapshot_handshake(scope)
     except RefusedError as problem:
         if HTTP_STATUSES[problem.code] != 401:  # noqa: PLR2004 - HTTP
             raise

@@ -1,5 +1,6 @@
 """Tests that the short path for polls answers as Django does, and leaves all unusual requests to Django."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from realtime.connect.revocation import session_subject
 from realtime.records.metrics import counts
 from realtime.redis.clock import clock
 from realtime.web.process_state import this_process
-from tests.realtime.waiting import until
+from tests.realtime.waiting import PATIENCE_SECONDS, until
 
 JOB = UUID("10b95ed8-d493-403a-aa66-bbe143014b26")
 JOB_PATH, VIDEO_PATH = f"/api/v1/jobs/{JOB}/progress/", "/media/videos/42/progress/"
@@ -172,8 +173,9 @@ async def test_a_revoked_session_is_left_to_django(caller: Caller) -> None:
         await ask(thin(passed), JOB_PATH, headers)
         return passed.called
 
-    while not await is_left_to_django():  # the process hears of it within moments
-        pass
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await is_left_to_django():
+            await asyncio.sleep(0.005)
     status, _headers, _body = await ask(thin(DjangoHandler()), JOB_PATH, headers)
     assert status == 401
 
