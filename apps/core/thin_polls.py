@@ -19,7 +19,7 @@ from rest_framework.renderers import JSONRenderer
 from academy.domain.roles import FACULTY
 from apps.core.authentication import identity_of
 from apps.core.polling import PollAnswer, poll_answer
-from apps.core.tokens import Caller, TokenError, read_signed_caller
+from apps.core.tokens import KNOWN_TOKENS, Caller, TokenError, read_signed_caller
 from realtime import conf
 from realtime.connect.tickets import Ticket
 from realtime.identity import Identity
@@ -31,8 +31,6 @@ from realtime.records.topics import TopicFilter
 from realtime.redis.clock import clock
 from realtime.web.process_state import this_process
 
-KNOWN_TOKENS = 2048
-"""For how many tokens a process remembers that the signature is valid. A browser sends the same token for minutes."""
 KNOWN_HOSTS = 64
 _RELEVANT = {
     *(b"authorization", b"host", b"accept", b"if-none-match", b"x-tenant-code"),

@@ -5,7 +5,10 @@ The claim `aud` distinguishes the kinds of tokens: an access token is never acce
 claims).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
@@ -21,6 +24,8 @@ ALGORITHM = "HS256"
 OPTIONS: Any = {"require": ["exp", "aud"], "verify_iat": False, "verify_exp": False}
 ACCESS: Literal["api"] = "api"
 REFRESH: Literal["refresh"] = "refresh"
+KNOWN_TOKENS = 2048
+"""For how many tokens a process remembers that the signature is valid. A browser sends the same token for minutes."""
 UPLOAD_SECONDS = 6 * 3600.0
 """How many seconds a request may take to arrive. If its token expires during this time, the request is accepted. If its
 token is revoked during this time, the request is refused: revocations are kept for longer than this."""
@@ -98,7 +103,7 @@ def read_signed_caller(token: str) -> tuple[Caller, float]:
     return _caller(claims), claims["exp"]
 
 
-def _caller(claims: dict[str, Any]) -> Caller:
+def _caller(claims: Mapping[str, Any]) -> Caller:
     try:
         return Caller(
             user_id=int(claims["user"]),
@@ -136,16 +141,22 @@ def _encode(claims: dict[str, Any]) -> str:
     return jwt.encode(claims, signing_keys(PURPOSES[claims["aud"]])[0], ALGORITHM)
 
 
-def _decode(token: str, audience: str, leeway: float = 0.0) -> dict[str, Any]:
+def _decode(token: str, audience: str, leeway: float = 0.0) -> Mapping[str, Any]:
     claims = _verified(token, audience)
     if claims["exp"] <= clock.now() - leeway:
         raise TokenExpiredError("The token has expired: refresh it, or sign in again.")
     return claims
 
 
-def _verified(token: str, audience: str) -> dict[str, Any]:
+def _verified(token: str, audience: str) -> Mapping[str, Any]:
     """Return the claims of a token that we signed. Its expiry is not checked."""
-    for key in verifying_keys(PURPOSES[audience]):
+    return _verified_by(tuple(verifying_keys(PURPOSES[audience])), token, audience)
+
+
+@lru_cache(KNOWN_TOKENS)
+def _verified_by(keys: tuple[bytes, ...], token: str, audience: str) -> Mapping[str, Any]:
+    """Return the claims of a token. Errors are not remembered, so only tokens that we signed use memory."""
+    for key in keys:
         try:
             claims = jwt.decode(token, key, [ALGORITHM], audience=audience, options=OPTIONS)
         except jwt.InvalidSignatureError:
@@ -154,5 +165,5 @@ def _verified(token: str, audience: str) -> dict[str, Any]:
             break
         if not all(is_time(claims[name]) for name in ("exp", "iat") if name in claims):
             break
-        return claims
+        return MappingProxyType(claims)
     raise TokenError("The token is not valid: sign in again.")

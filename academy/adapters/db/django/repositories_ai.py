@@ -24,7 +24,8 @@ def jobs_of(tenant_id: int, *, status: str | None = None) -> QuerySet[AIJob]:
 
 
 def find_job(tenant_id: int, job_id: UUID) -> AIJob | None:
-    return jobs_of(tenant_id).filter(job_id=job_id).first()
+    found = jobs_of(tenant_id).order_by().filter(job_id=job_id)  # sorting one row would cost time in Django
+    return next(iter(found[:1]), None)
 
 
 def jobs_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[AIJob]:
