@@ -128,8 +128,8 @@ def random_frame(chance: random.Random) -> dict[str, Any]:
 @pytest.fixture
 async def engine(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[process_state.ServerProcess]:
     """Yield the engine's process object of the running event loop. It accepts any number of frames, valid or not."""
-    monkeypatch.setattr("realtime.web.websocket.FRAMES_BURST", 10**9)
-    monkeypatch.setattr("realtime.web.websocket.MAX_BAD_FRAMES", 10**9)
+    monkeypatch.setattr("realtime.web.client_frames.FRAMES_BURST", 10**9)
+    monkeypatch.setattr("realtime.web.client_frames.MAX_BAD_FRAMES", 10**9)
     monkeypatch.setattr("realtime.feed.subscriber.MAX_QUEUED_BYTES", 10**9)
     found = process_state.this_process()
     yield found
