@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,11 @@ def _peers(_chosen: argparse.Namespace, _folder: Path) -> None:
     _say(f"nchan and Node's ws are in {peers.PEERS}.")
 
 
-def _everything(how: str, folder: Path, into: Path | None) -> None:
+def _everything(how: str, folder: Path, into: Path | None, runs: int | None) -> None:
     for absent in peers.missing():
         _say(f"{absent} is not installed, and is left out: {peers.INSTALL} downloads it into .tools/.")
-    rows = suite.Suite(EXTENTS[how], folder, _say).run()
+    extent = EXTENTS[how] if runs is None else replace(EXTENTS[how], runs=runs)
+    rows = suite.Suite(extent, folder, _say).run()
     _say(f"\n{table(rows)}\n")
     for file in output.write(into or (PUBLISHED if how == "--full" else PROGRAMS / how.strip("-")), rows, how):
         _say(f"wrote {file}")
@@ -132,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     extent.add_argument("--full", dest="how", action="store_const", const="--full", help="everything, three times")
     extent.add_argument("--smallest", dest="how", action="store_const", const="--smallest", help=argparse.SUPPRESS)
     parser.add_argument("--into", type=Path, metavar="FOLDER", help="for the results (docs/benchmarks with --full)")
+    parser.add_argument("--runs", type=number_to(20), metavar="N", help="how often everything is measured")
     commands = parser.add_subparsers(metavar="COMMAND")
     one = commands.add_parser("fan-out", help="records to many connections: CPU time a record, latency")
     _with_server(one, 2000)
@@ -173,7 +176,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with scratch_folder("bench") as folder:
             if chosen.how:
-                _everything(chosen.how, folder, chosen.into)
+                _everything(chosen.how, folder, chosen.into, chosen.runs)
             else:
                 chosen.run(chosen, folder)
     except (BenchmarkError, EmbeddedError) as problem:

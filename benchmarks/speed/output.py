@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.plot import Chart
-from benchmarks.speed.report import NAMES, fan_outs, table
+from benchmarks.speed.report import fan_outs, table
+from benchmarks.speed.suite import SLOW_SERVERS
 from embedded.home import PROJECT
 
 RESULTS, TABLE = "results.json", "table.md"
@@ -44,7 +45,7 @@ def write(folder: Path, rows: Sequence[dict[str, Any]], how: str) -> list[Path]:
         for figure, y_label, log_y in (("cpu_us", "µs CPU a record", False), ("p99_ms", "p99 in ms", True)):
             lines = _lines(rows, protocol, figure)
             if lines:
-                chart = Chart(f"{title}: {y_label}", "deliveries a second", y_label, lines, log_y=log_y)
+                chart = Chart(f"{title}: {y_label}", "deliveries a second", lines, log_y=log_y)
                 files[f"{protocol}-{figure.partition('_')[0]}.svg"] = chart.svg()
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -59,10 +60,13 @@ def _sentence(described: dict[str, Any]) -> str:
 
 
 def _lines(rows: Sequence[dict[str, Any]], protocol: str, figure: str) -> dict[str, list[tuple[float, float]]]:
-    """Return a line for each server that keeps up with at least one rate: its figure at each of these rates."""
+    """Return a line for each server: its figure at each rate with which it keeps up.
+
+    The servers that are far slower are only in the table.
+    """
     lines = {}
     for server, found in fan_outs(rows, protocol).items():
         points = [(rate, max(row[figure], 0.01)) for rate, row in sorted(found.items()) if row["keeps_up"]]
-        if points:
-            lines[NAMES[server].replace("*", "").replace("`", "")] = points
+        if points and server not in SLOW_SERVERS:
+            lines[server] = points
     return lines

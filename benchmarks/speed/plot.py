@@ -7,7 +7,7 @@ from math import log10
 
 Points = Sequence[tuple[float, float]]
 COLOURS = ("#0b5fb0", "#c2410c", "#15803d", "#7e22ce", "#475569", "#b91c1c", "#0e7490")
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 400, 70, 190, 50, 60
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 400, 70, 150, 50, 60
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,6 @@ class Chart:
 
     title: str
     x_label: str
-    y_label: str
     lines: Mapping[str, Points]
     log_y: bool = False
 
@@ -28,7 +27,6 @@ class Chart:
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
             _text(LEFT, 26, self.title, size=16),
             _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, self.x_label, anchor="middle"),
-            _text(LEFT, 44, self.y_label),
         ]
         parts += self._grid()
         for number, (name, points) in enumerate(self.lines.items()):

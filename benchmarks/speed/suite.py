@@ -13,8 +13,12 @@ from benchmarks.speed.servers import SSE, WEBSOCKET
 Row = dict[str, Any]
 QUICK_RATES = (10_000, 25_000, 50_000, 100_000, 150_000)
 FULL_RATES = (*QUICK_RATES[:3], 75_000, *QUICK_RATES[3:], 200_000, 250_000)
-SLOW_SERVERS = {"channels": 200, "ours-portable": 10_000, "ours-daphne": 10_000}
-"""Servers that are measured at one rate only. `channels` is measured with 200 connections."""
+SLOW_SERVERS: dict[str, Sequence[int]] = {
+    "channels": (200, 1_000),
+    "ours-portable": (10_000, 50_000),
+    "ours-daphne": (10_000, 18_000),
+}
+"""Servers that are measured at these rates only, and `channels` with 200 connections only."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +142,7 @@ class Suite:
 
     def _fan_outs(self, run: int, server: str, protocol: str, rates: Sequence[int]) -> None:
         """Measure a server at rising rates, up to the first with which it does not keep up."""
-        slow = SLOW_SERVERS.get(server)
-        if slow:
-            rates = [slow]
+        rates = SLOW_SERVERS.get(server, rates)
         most = min(FAN_OUT_CONNECTIONS, self.extent.connections)
         connections = min(most, SLOW_CONNECTIONS) if server == "channels" else most
         with fan_out.running(
