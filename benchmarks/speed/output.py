@@ -47,6 +47,14 @@ def write(folder: Path, rows: Sequence[dict[str, Any]], how: str) -> list[Path]:
             if lines:
                 chart = Chart(f"{title}: {y_label}", "deliveries a second", lines, log_y=log_y)
                 files[f"{protocol}-{figure.partition('_')[0]}.svg"] = chart.svg()
+    grown = {
+        kind: sorted((row[kind], row["cpu_us"]) for row in rows if row["measure"] == f"growth of {kind}")
+        for kind in ("connections", "tenants", "topics")
+    }
+    grown = {kind: points for kind, points in grown.items() if points}
+    if grown:
+        title = "What a record costs ours as it grows: µs CPU a record"
+        files["growth.svg"] = Chart(title, "connections, tenants, topics of each tenant", grown, log_x=True).svg()
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
     return [folder / name for name in files]

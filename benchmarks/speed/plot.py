@@ -12,12 +12,16 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 400, 70, 150, 50, 60
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart with a line for each name. With `log_y` the steps of the vertical axis are powers of ten."""
+    """A chart with a line for each name. With `log_y` the steps of the vertical axis are powers of ten.
+
+    With `log_x` equal distances of the horizontal axis are equal ratios.
+    """
 
     title: str
     x_label: str
     lines: Mapping[str, Points]
     log_y: bool = False
+    log_x: bool = False
 
     def svg(self) -> str:
         """Return the text of the SVG file."""
@@ -37,7 +41,9 @@ class Chart:
         return [point[axis] for points in self.lines.values() for point in points]
 
     def _x(self, value: float) -> float:
-        return LEFT + value / max(self._all(0)) * (WIDTH - LEFT - RIGHT)
+        low, high = min(self._all(0)), max(self._all(0))
+        share = log10(value / low) / log10(high / low) if self.log_x and low < high else value / high
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
 
     def _y(self, value: float) -> float:
         low, high = self._range()
@@ -57,7 +63,7 @@ class Chart:
             parts.append(_text(LEFT - 8, y + 4, f"{value:g}", anchor="end"))
         below = HEIGHT - BOTTOM + 20
         steps = sorted(set(self._all(0)))
-        return parts + [_text(self._x(value), below, f"{value / 1000:g}k", anchor="middle") for value in steps]
+        return parts + [_text(self._x(value), below, _short(value), anchor="middle") for value in steps]
 
     def _y_steps(self) -> list[float]:
         low, high = self._range()
@@ -75,6 +81,10 @@ class Chart:
         key = f'<path d="M{WIDTH - RIGHT + 16} {row}h20" stroke="{colour}" stroke-width="3"/>'
         label = _text(WIDTH - RIGHT + 42, row + 4, name)
         return [f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>', *dots, key, label]
+
+
+def _short(number: float) -> str:
+    return f"{number / 1000:g}k" if number >= 1000 else f"{number:g}"  # noqa: PLR2004 - k is a thousand
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", size: int = 13) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Shape:
 
 
 SHAPES = [
-    *(Shape("growth of sockets", "ours", sockets, min(20, sockets)) for sockets in (100, 1_000, 5_000, 10_000)),
+    *(Shape("growth of connections", "ours", sockets, min(20, sockets)) for sockets in (100, 1_000, 5_000, 10_000)),
     *(Shape("growth of tenants", "ours", 5_000, tenants) for tenants in (1, 20, 200, 1_000, 5_000)),
     *(Shape("growth of topics", "ours", 2_000, 20, topics) for topics in (5, 50, 1_000)),
     *(Shape("10,000 clients", server, 10_000, 50, rate=9_000) for server in ("limit", "nchan", "ours", "ours-two")),
@@ -141,7 +142,10 @@ class Suite:
         self.say(f"{kind}, {row.get('server', '')} {row.get('protocol', '')}: {found}")
 
     def _fan_outs(self, run: int, server: str, protocol: str, rates: Sequence[int]) -> None:
-        """Measure a server at rising rates, up to the first with which it does not keep up."""
+        """Measure a server at rising rates, up to the first with which it does not keep up.
+
+        If a server does not keep up although it had time left, measure that rate a second time.
+        """
         rates = SLOW_SERVERS.get(server, rates)
         most = min(FAN_OUT_CONNECTIONS, self.extent.connections)
         connections = min(most, SLOW_CONNECTIONS) if server == "channels" else most
@@ -149,9 +153,12 @@ class Suite:
             server, self._own_folder(), protocol=protocol, connections=connections, tenants=min(TENANTS, connections)
         ) as (target, generator):
             for rate in rates:
-                found = fan_out.measure(
-                    target, generator, connections=connections, rate=rate, seconds=self.extent.seconds
+                measured = partial(
+                    fan_out.measure, target, generator, connections=connections, rate=rate, seconds=self.extent.seconds
                 )
+                found = measured()
+                if not found.keeps_up and not found.is_the_limit:
+                    found = measured()  # other work on the machine was in the way
                 self._add("fan-out", run, found)
                 if not found.keeps_up:
                     break
