@@ -59,6 +59,7 @@ def _connect(chosen: argparse.Namespace, folder: Path) -> None:
             tenants=chosen.tenants,
             at_once=chosen.at_once,
             idle_seconds=chosen.seconds,
+            may_refuse=True,
         )
         _say(json.dumps(found.json()) if chosen.json else f"{server}: {found}")
 
@@ -101,10 +102,13 @@ def _everything(how: str, folder: Path, into: Path | None, runs: int | None) -> 
     for absent in peers.missing():
         _say(f"{absent} is not installed, and is left out: {peers.INSTALL} downloads it into .tools/.")
     extent = EXTENTS[how] if runs is None else replace(EXTENTS[how], runs=runs)
-    rows = suite.Suite(extent, folder, _say).run()
+    whole = suite.Suite(extent, folder, _say)
+    rows = whole.run()
     _say(f"\n{table(rows)}\n")
     for file in output.write(into or (PUBLISHED if how == "--full" else PROGRAMS / how.strip("-")), rows, how):
         _say(f"wrote {file}")
+    if whole.failures:
+        raise BenchmarkError("\n".join(["Not all could be measured:", *whole.failures]))
 
 
 def number_to(most: float, kind: Callable[[str], Any] = int) -> Callable[[str], Any]:

@@ -24,6 +24,7 @@ class Connecting:
     at_once: int
     seconds: float
     """How long it took until all clients were connected."""
+    refused: int
     handshake_cpu_us: float
     kb: float
     """The server's own memory for each connection."""
@@ -40,19 +41,28 @@ class Connecting:
     def __str__(self) -> str:
         made = f"{self.connections} in {self.seconds:.2f} s, {self.handshakes_a_core:.0f} handshakes/s a core"
         memory = f"{self.kb:.1f} KB each (the kernel {self.kernel_kb:.1f} KB, both ends)"
-        return f"{made}; {memory}; idle {self.idle_percent:.2f} % of a core"
+        refused = f"; {self.refused} REFUSED" if self.refused else ""
+        return f"{made}{refused}; {memory}; idle {self.idle_percent:.2f} % of a core"
 
     def json(self) -> dict[str, Any]:
         return {**asdict(self), "handshakes_a_core": round(self.handshakes_a_core)}
 
 
 def measure(
-    server: str, folder: Path, *, protocol: str, connections: int, tenants: int, at_once: int, idle_seconds: float
+    server: str,
+    folder: Path,
+    *,
+    protocol: str,
+    connections: int,
+    tenants: int,
+    at_once: int,
+    idle_seconds: float,
+    may_refuse: bool = False,
 ) -> Connecting:
     with SERVERS[server](folder, protocol, tenants) as target:
         clients = Clients(target.port, protocol, target.requests, connections, target.ready_text, at_once)
         cpu, memory, kernel = processes.cpu_us(target.pids), processes.memory_kb(target.pids), processes.kernel_kb()
-        with connected(clients, folder, processes.cores()[1]) as generator:
+        with connected(clients, folder, processes.cores()[1], may_refuse=may_refuse) as generator:
             handshakes = processes.cpu_us(target.pids) - cpu
             time.sleep(_SETTLE_SECONDS)
             more = processes.memory_kb(target.pids) - memory
@@ -63,6 +73,7 @@ def measure(
                 connections=connections,
                 at_once=at_once,
                 seconds=generator.handshakes["seconds"],
+                refused=generator.handshakes["refused"],
                 handshake_cpu_us=round(handshakes / connections, 1),
                 kb=round(more / connections, 2),
                 kernel_kb=round(more_of_kernel / connections, 2),

@@ -82,10 +82,10 @@ class Generator:
 
 
 @contextmanager
-def connected(clients: Clients, folder: Path, cores: Sequence[int]) -> Iterator[Generator]:
+def connected(clients: Clients, folder: Path, cores: Sequence[int], *, may_refuse: bool = False) -> Iterator[Generator]:
     """Open the connections, and yield the generator. The connections are closed at the end of the `with` block.
 
-    Raise BenchmarkError if the server refuses a connection.
+    Raise BenchmarkError if the server refuses a connection, unless it `may_refuse` some.
     """
     requests = folder / "requests.txt"
     requests.write_text("".join(f"{line}\n" for line in clients.requests), encoding="utf-8")
@@ -102,7 +102,7 @@ def connected(clients: Clients, folder: Path, cores: Sequence[int]) -> Iterator[
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             generator = Generator(process)
-            if generator.handshakes["refused"]:
+            if generator.handshakes["refused"] and not may_refuse:
                 raise BenchmarkError(f"The server refused connections: {generator.handshakes}.")
             yield generator
         finally:

@@ -137,8 +137,12 @@ def _growth(rows: Sequence[Row]) -> str:
 
 def _coming_back(rows: Sequence[Row]) -> str:
     chosen = [row for row in rows if row["measure"] == "coming back at once"]
-    body = [[NAMES[row["server"]], f"{row['connections']:,}", f"{row['seconds']:.2f} s"] for row in chosen]
-    return _markdown(["coming back at once", "clients", "until all have their records"], body) if body else ""
+    body = [
+        [NAMES[row["server"]], f"{row['connections']:,}", f"{row['seconds']:.2f} s", f"{row['refused']:,}"]
+        for row in chosen
+    ]
+    head = ["coming back at once", "clients", "until all have their records", "refused"]
+    return _markdown(head, body) if body else ""
 
 
 def _importing(rows: Sequence[Row]) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 
 from benchmarks.speed import connecting, fan_out, importing, peers, polls, processes, publishing
 from benchmarks.speed.catalogue import SERVERS
+from benchmarks.speed.generator import BenchmarkError
 from benchmarks.speed.publisher import TOPICS
 from benchmarks.speed.servers import SSE, WEBSOCKET
+from embedded.errors import EmbeddedError
 
 Row = dict[str, Any]
 QUICK_RATES = (10_000, 25_000, 50_000, 100_000, 150_000)
@@ -100,23 +102,36 @@ class Suite:
     folder: Path
     say: Callable[[str], None]
     rows: list[Row] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """What could not be measured, and why."""
 
     def run(self) -> list[Row]:
-        """Measure everything. Return a row for each measurement; `measure` says which kind it is."""
+        """Measure everything. Return a row for each measurement; `measure` says which kind it is.
+
+        If a measurement fails, go on with the next one.
+        """
         for run in range(1, self.extent.runs + 1):
             for protocol, rates in ((WEBSOCKET, self.extent.rates), (SSE, self.extent.sse_rates)):
                 for server in self._servers(protocol):
-                    self._fan_outs(run, server, protocol, rates)
+                    self._try(self._fan_outs, run, server, protocol, rates)
             for protocol in (WEBSOCKET, SSE):
                 for server in self._servers(protocol):
                     if server not in SLOW_SERVERS:
-                        self._connecting(run, server, protocol)
-            self._requests(run)
+                        self._try(self._connecting, run, server, protocol)
+            self._try(self._requests, run)
         if self.extent.growth:
-            self._shapes()
-            self._coming_back()
-            self._idle()
+            for shape in SHAPES:
+                self._try(self._shape, shape)
+            self._try(self._coming_back)
+            self._try(self._idle)
         return self.rows
+
+    def _try(self, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except (BenchmarkError, EmbeddedError) as problem:
+            self.failures.append(str(problem))
+            self.say(f"FAILED: {problem}")
 
     def _requests(self, run: int) -> None:
         for polled in polls.measure(self._own_folder(), self.extent.seconds):
@@ -172,6 +187,7 @@ class Suite:
         at_once: int = 200,
         kind: str = "connecting",
         connections: int = 0,
+        may_refuse: bool = False,
     ) -> None:
         many = connections or self.extent.connections
         found = connecting.measure(
@@ -181,34 +197,38 @@ class Suite:
             connections=many,
             tenants=min(50, many),
             at_once=min(at_once, many),
+            may_refuse=may_refuse,
             idle_seconds=self.extent.idle_seconds if server.startswith("ours") else min(5, self.extent.idle_seconds),
         )
         self._add(kind, run, found)
 
-    def _shapes(self) -> None:
-        """Measure the product as it grows: with ever more sockets, tenants and topics."""
-        for shape in SHAPES:
-            if shape.server in peers.missing():
-                continue
-            connections = shape.connections
-            with fan_out.running(
-                shape.server, self._own_folder(), protocol=WEBSOCKET, connections=connections, tenants=shape.tenants
-            ) as (target, generator):
-                found = fan_out.measure(
-                    target,
-                    generator,
-                    connections=connections,
-                    rate=shape.rate,
-                    seconds=self.extent.seconds,
-                    topics=shape.topics,
-                )
-                self._add(shape.kind, 1, found)
+    def _shape(self, shape: Shape) -> None:
+        if shape.server in peers.missing():
+            return
+        with fan_out.running(
+            shape.server,
+            self._own_folder(),
+            protocol=WEBSOCKET,
+            connections=shape.connections,
+            tenants=shape.tenants,
+        ) as (target, generator):
+            found = fan_out.measure(
+                target,
+                generator,
+                connections=shape.connections,
+                rate=shape.rate,
+                seconds=self.extent.seconds,
+                topics=shape.topics,
+            )
+            self._add(shape.kind, 1, found)
 
     def _coming_back(self) -> None:
         """Let all clients connect at once, as they do after a restart."""
         for server in self._servers(WEBSOCKET):
             if server in {"nchan", "node-ws", "ours"}:
-                self._connecting(1, server, WEBSOCKET, at_once=self.extent.connections, kind="coming back at once")
+                self._connecting(
+                    1, server, WEBSOCKET, at_once=self.extent.connections, kind="coming back at once", may_refuse=True
+                )
 
     def _idle(self) -> None:
         """Measure idle connections of the product: as many as processes may have open files, up to 60,000."""
