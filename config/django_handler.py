@@ -1,4 +1,4 @@
-"""Django's ASGI handler, except that a request changes threads only once, and that threads are used again.
+"""Django's ASGI handler, except that a request changes threads only once, and that threads are reused.
 
 Django's own handler changes threads for each signal, for each method of a middleware and for each view that is not
 asynchronous, and starts a new thread for each request. With the middlewares of this project, that took more CPU time

@@ -79,9 +79,9 @@ def with_thin_polls(application: Application, paths: Sequence[PolledPath]) -> Ap
 
 
 def ticket_of_token(scope: Scope) -> Ticket | None:
-    """Return the ticket that a usual request for a snapshot gets for its access token, or None for other requests.
+    """Return the ticket that the access token of a usual request stands for, or None for other requests.
 
-    `allowed_topics` gives the faculty the same topics.
+    It permits everything, as `allowed_topics` does for the faculty.
     """
     if (headers := _usual_headers(scope)) is None or (known := _known_caller(headers)) is None:
         return None

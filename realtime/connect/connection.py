@@ -87,7 +87,7 @@ class Connection:
         self._ping_at = self._ends_at = math.inf
         """When the next ping is due, and when the connection's lifetime is over, by the loop's clock."""
         self._slot: int | None = None
-        """The slot of the timer wheel in which `on_time` is called for the earlier of the two."""
+        """The slot of the timer wheel in which `on_time` is called, for the earlier of these; None without one."""
         self._end_task: asyncio.Task[None] | None = None
 
     async def open(self, since: Place | None, admit: Callable[[Ticket], Awaitable[object]]) -> None:

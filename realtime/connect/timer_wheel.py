@@ -9,7 +9,7 @@ import structlog
 log = structlog.get_logger(__name__)
 
 SLOT_SECONDS = 0.05
-"""By how much a call may come late. All calls within such a slot are made together."""
+"""The length of a slot. All calls whose times are in one slot are made together, at its end."""
 AT_ONCE = 256
 """How many calls are made before the event loop may run something else."""
 

@@ -27,7 +27,7 @@ class Audience:
         self._members = None
 
     def remove(self, subscriber: Subscriber) -> bool:
-        """Remove a subscriber. Return whether no other is left."""
+        """Remove a subscriber. Return whether the audience is now empty."""
         self._subscribers.discard(subscriber)
         self._members = None
         return not self._subscribers

@@ -36,7 +36,7 @@ class Broadcast:
         self._unsent: dict[str, Record] = {}
         """By topic, the newest record for which no pass has begun yet, ordered by offset."""
         self._pass: tuple[str, int] | None = None
-        """Epoch and offset at which the latest pass began. When it has ended, all have the records up to there."""
+        """Epoch and offset at which the latest pass began. After it every subscriber has the records up to there."""
         self._before_pass: tuple[str, int] | None = None
         """Epoch and offset at which the pass before that one began; None if the latest pass begins an epoch."""
         self._named_records: dict[str, Record] = {}

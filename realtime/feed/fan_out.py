@@ -15,8 +15,8 @@ log = structlog.get_logger(__name__)
 Deliver = Callable[[Iterator[Subscriber]], int | None]
 """Delivers something to each of these subscribers.
 
-May return how much more this cost than delivering a frame to each, in such deliveries. After an error it is called
-again, with the subscribers that are left.
+If this cost more than delivering a frame to each subscriber, it returns the extra cost as a number of such deliveries.
+After an error it is called again, with the subscribers that are left.
 """
 
 BeginPass = Callable[[], Iterable[tuple[Deliver, Sequence[Subscriber]]]]
@@ -96,7 +96,7 @@ class FanOut:
         return self._urgently or self._urgent_pass
 
     def request(self, *, urgent: bool = False) -> None:
-        """Begin a pass: now if this feed and no other has something to deliver, else in a later turn.
+        """Begin a pass: now if the process is not busy with deliveries, else in a later turn.
 
         Requests that are made before the pass begins share it. It is urgent if one of them is.
         """

@@ -56,7 +56,7 @@ class PubSubLink:
     """Subscribes to the feeds of tenants and to revocations, for one process."""
 
     def __init__(self, redis: Redis, keys: Keys, connect_seconds: float) -> None:
-        """`connect_seconds` limits how long it takes to connect and subscribe."""
+        """`connect_seconds` limits how long it takes to connect and to learn which server this is."""
         self._redis, self._keys = redis, keys
         self._connect_seconds = connect_seconds
         self._wanted: dict[bytes, int] = {}

@@ -22,7 +22,7 @@ class PubSubProtocol(asyncio.BufferedProtocol):
     """Passes the replies of Redis on, until the connection is lost or closed."""
 
     def __init__(self, transport: asyncio.Transport, on_replies: Callable[[list[Any]], None]) -> None:
-        """`on_replies` gets the replies in order. If it raises an exception, the connection is lost with it."""
+        """`on_replies` gets the replies in order. If it raises an exception, the connection ends for this reason."""
         self._transport, self._on_replies = transport, on_replies
         self._buffer = memoryview(bytearray(READ_BYTES))  # a view, because asyncio's TLS writes to slices of it
         self._parser = hiredis.Reader(

@@ -43,7 +43,7 @@ class Rounds:
         self._last_was_urgent = self._serving = self._scheduled = False
 
     def request(self, feed: Served) -> None:
-        """Serve the feed: now if no other feed waits, else when its turn comes."""
+        """Serve the feed: now if the loop's present turn allows more deliveries, else when the feed's turn comes."""
         self._add(feed)
         if not self._serving:
             self._serve()

@@ -200,12 +200,12 @@ class Subscriber:
             await asyncio.wait([self._task])
 
     def _has(self, frame: Frame) -> bool:
-        """Return whether a snapshot that was already sent or queued contains everything in this frame."""
+        """Return whether everything in this frame was already delivered to this subscriber."""
         epoch, offset = self._delivered
         return frame.place is not None and frame.place.epoch == epoch and frame.place.offset <= offset
 
     def _without_delivered(self, frame: Frame, records: Sequence[Record]) -> tuple[Frame, Sequence[Record]]:
-        """Return the frame and records without those that the latest snapshot contains."""
+        """Return the records that were not delivered to this subscriber yet, and a frame with only them."""
         epoch, offset = self._delivered
         if frame.place is None or frame.place.epoch != epoch:
             return frame, records

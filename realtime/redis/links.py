@@ -148,7 +148,7 @@ async def replication_of(connection: AsyncConnection) -> dict[str, Any]:
 
 
 async def hand_over(connection: AsyncConnection, make: Callable[[asyncio.Transport], Reads]) -> Reads:
-    """Let another protocol read from this connection, instead of redis-py. Return what `make` makes of its transport.
+    """Let a new protocol, instead of redis-py, read from this connection. `make` makes the protocol from a transport.
 
     Call this when Redis has answered every command. Raise RedisConnectionError if the connection is lost already, or
     if redis-py has read more than these answers.

@@ -14,7 +14,7 @@ CHUNK_BYTES = 65_536
 
 
 def packed(words: Sequence[Any]) -> bytes:
-    """Return a command: its name, which may be several words ("SCRIPT LOAD"), and its arguments.
+    """Encode a command. The words are its name, which may itself be two words ("SCRIPT LOAD"), and its arguments.
 
     Raise DataError for an argument that is neither text, bytes nor a number.
     """
@@ -27,7 +27,7 @@ def packed(words: Sequence[Any]) -> bytes:
 
 
 def packed_together(commands: Iterable[Sequence[Any]]) -> list[bytes]:
-    """Return the commands of a pipeline, joined to as few chunks as possible."""
+    """Encode the commands of a pipeline, joined to chunks of about `CHUNK_BYTES`."""
     return [b"".join(chunk) for chunk in _chunks(commands)]
 
 

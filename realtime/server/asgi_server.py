@@ -66,7 +66,7 @@ def hand_over(send: Any) -> FastWebSocket | None:
 
 
 def hand_over_stream(send: Any) -> FastEventStream | None:
-    """Take the socket of a response that has begun from the server. Return None if the server cannot hand it over.
+    """Take from the server the socket of a response that has begun. Return None if the server cannot hand it over.
 
     Afterwards, do not use the ASGI functions `send` and `receive` of this request any more. Only `BoundedHttp` has a
     method `hand_over`.

@@ -86,7 +86,7 @@ class BoundedHttp(HttpToolsProtocol):
     def hand_over(self) -> FastEventStream | None:
         """Give the socket, and with it the rest of the response, to a new FastEventStream.
 
-        Return None if the response has no chunks, if another request waits, or if the client is slow. Also
+        Return None if the response is not chunked, if another request waits, or if the client is slow or gone. Also
         return None if `hands_over` is false.
         """
         cycle = self.cycle

@@ -15,12 +15,12 @@ LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 
 
 class FastEventStream(FastSocket):
-    """The body of a response with chunks (RFC 9112, section 7.1). It ends only with the connection."""
+    """The body of a chunked response (RFC 9112, section 7.1). The connection ends with it."""
 
     __slots__ = ()
 
     def send(self, frame: Frame) -> Awaitable[None] | None:
-        """Write a frame as one chunk. The rest is as with `write`."""
+        """Write a frame as one chunk. Return, or raise, what `write` does."""
         return self.write(frame.chunk)
 
     def finish(self) -> None:

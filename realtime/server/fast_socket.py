@@ -21,7 +21,7 @@ class FastSocket(asyncio.Protocol):
     waits_for_client = True
 
     def __init__(self, transport: asyncio.Transport, connections: set[Any]) -> None:
-        """Take over this transport. `connections` are those that the server closes when it ends."""
+        """Take over this transport. Join `connections`: the server closes them when it ends."""
         self._transport, self._connections = transport, connections
         self._owner: Owner | None = None
         self._closing = self._lost = False
@@ -33,7 +33,7 @@ class FastSocket(asyncio.Protocol):
         transport.set_protocol(self)
 
     def start_reading(self, owner: Owner) -> None:
-        """Read what the client sends, which nothing did before, and tell the owner when the socket is closed."""
+        """Begin to read what the client sends. Tell the owner when the socket is closed."""
         self._owner = owner
         if self._lost:
             owner.stop()
@@ -41,7 +41,7 @@ class FastSocket(asyncio.Protocol):
             self._transport.resume_reading()
 
     def write(self, data: bytes) -> Awaitable[None] | None:
-        """Write bytes. Return None, or an awaitable that ends when the write buffer has room again.
+        """Write bytes. Return None or, if the write buffer is full, an awaitable that ends when it has room again.
 
         Raise ConnectionResetError if the socket is closed or closing.
         """
@@ -82,7 +82,7 @@ class FastSocket(asyncio.Protocol):
             self._owner.stop()
 
     def _abort_after(self, seconds: float) -> None:
-        """Close the socket after this time, however much is not sent then."""
+        """Close the socket after this time, even if something is still unsent."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(seconds, self._transport.abort)

@@ -68,7 +68,7 @@ class FastWebSocket(FastSocket):
     # The carrier of `realtime.connect.connection`.
 
     def send(self, frame: Frame) -> Awaitable[None] | None:
-        """Write a frame. The rest is as with `write`."""
+        """Write a frame as one message. Return, or raise, what `write` does."""
         return self.write(frame.message)
 
     async def close(self, code: int, reason: str) -> None:
