@@ -142,6 +142,12 @@ class BoundedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._upgraded = True
         self._clear_deadline()
+        if self._is_busy() or self.flow.write_paused:
+            # The previous answer would get into the WebSocket. And the WebSocket would not know that writing is paused,
+            # so it would write without end to a client that does not read.
+            refused("early_upgrade", "A client asked for a WebSocket before it had read the previous answer.")
+            self.transport.abort()
+            return
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:

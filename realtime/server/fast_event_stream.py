@@ -30,4 +30,6 @@ class FastEventStream(FastSocket):
             self._timer = end_gently(asyncio.get_running_loop(), self._transport, LAST_CHUNK)
 
     def data_received(self, data: bytes) -> None:
-        """Ignore what the client sends: the connection serves no second request."""
+        """Discard what the client sends: the connection serves no second request."""
+        if self._too_much_unused(len(data)):
+            self._transport.abort()

@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 from realtime.server import peers
 
+UNUSED_BYTES = 65_536
+"""How much of what a client sends is read in vain. Without a limit it would cost CPU time for as long as it comes."""
+
 
 class Owner(Protocol):
     """Uses a socket, and is told when the socket is closed."""
@@ -17,7 +20,7 @@ class Owner(Protocol):
 class FastSocket(asyncio.Protocol):
     """The server's end of an open socket. Subclasses write and read the frames of a protocol."""
 
-    __slots__ = ("_closing", "_connections", "_lost", "_owner", "_timer", "_transport", "_writable")
+    __slots__ = ("_closing", "_connections", "_lost", "_owner", "_timer", "_transport", "_unused", "_writable")
     waits_for_client = True
 
     def __init__(self, transport: asyncio.Transport, connections: set[Any]) -> None:
@@ -25,6 +28,7 @@ class FastSocket(asyncio.Protocol):
         self._transport, self._connections = transport, connections
         self._owner: Owner | None = None
         self._closing = self._lost = False
+        self._unused = 0
         self._writable: asyncio.Future[None] | None = None
         """While the write buffer is full, a future that ends when it has room again."""
         self._timer: asyncio.TimerHandle | None = None
@@ -80,6 +84,11 @@ class FastSocket(asyncio.Protocol):
             self._timer.cancel()
         if self._owner is not None:
             self._owner.stop()
+
+    def _too_much_unused(self, size: int) -> bool:
+        """Count bytes of the client that are of no use. Return whether they are more than `UNUSED_BYTES` by now."""
+        self._unused += size
+        return self._unused > UNUSED_BYTES
 
     def _abort_after(self, seconds: float) -> None:
         """Close the socket after this time, even if something is still unsent."""

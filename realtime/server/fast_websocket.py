@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Protocol
 
+import structlog
+
 from realtime.protocol.frames import Frame
 from realtime.protocol.rate_limit import TokenBucket
 from realtime.protocol.refusals import refused
@@ -25,10 +27,14 @@ from realtime.server.websocket_parser import (
     pong_frame,
 )
 
+log = structlog.get_logger(__name__)
+
 PINGS_A_SECOND, PINGS_AT_ONCE = 10, 30
+MAX_WAITING = 30
+"""How many messages may wait while the one before them is being handled."""
 CLOSE_SECONDS = 10.0
 """How long the client may take to answer a close frame."""
-POLICY_VIOLATION, SERVICE_RESTART = 1008, 1012
+POLICY_VIOLATION, INTERNAL_ERROR, SERVICE_RESTART = 1008, 1011, 1012
 """Close codes of RFC 6455, section 7.4.1. Those of the engine's protocol are in `realtime/protocol/close_codes.py`."""
 READ_BYTES = 16_384
 """How many bytes are parsed at once. The smallest frame has 6 bytes, but needs about 100 bytes of memory."""
@@ -42,6 +48,9 @@ class Application(Owner, Protocol):
 
         Return None if it was handled at once, else an awaitable. No further message is passed on until it ends.
         """
+
+    def refuse_more(self) -> None:
+        """End the connection: the client sent more than `MAX_WAITING` messages at once. No more are passed on."""
 
 
 class FastWebSocket(FastSocket):
@@ -105,6 +114,9 @@ class FastWebSocket(FastSocket):
     # What the client sends.
 
     def _receive(self, data: bytes) -> None:
+        if self._closing and not self._parser.ended and self._too_much_unused(len(data)):
+            self._transport.pause_reading()  # the client does not send its close frame, so the timer closes the socket
+            return
         ping: Ping | None = None
         for event in self._parser.feed(data):
             if isinstance(event, Text):
@@ -135,12 +147,19 @@ class FastWebSocket(FastSocket):
         if self._closing or self._application is None:
             return
         if self._task is not None:
-            self._waiting = [*(self._waiting or ()), text]
+            self._wait_with(text)
             return
         rest = self._application.receive(text)
         if rest is not None:
             self._transport.pause_reading()
             self._task = asyncio.get_running_loop().create_task(self._finish(rest))
+
+    def _wait_with(self, text: str | None) -> None:
+        self._waiting = self._waiting or []
+        self._waiting.append(text)
+        if len(self._waiting) > MAX_WAITING and self._application is not None:
+            application, self._application, self._waiting = self._application, None, None
+            application.refuse_more()
 
     async def _finish(self, rest: Awaitable[None]) -> None:
         """Wait until a message is handled, and then handle those that arrived together with it."""
@@ -150,6 +169,10 @@ class FastWebSocket(FastSocket):
                 next_rest = self._application.receive(self._waiting.pop(0))
                 if next_rest is not None:
                     await next_rest
+        except Exception:
+            log.exception("message_failed")
+            if not self._lost:
+                self._fail(INTERNAL_ERROR, "internal error")
         finally:
             self._task = self._waiting = None
         if not (self._lost or self._transport.is_closing()):

@@ -94,6 +94,11 @@ class FrameParser:
         self._unread: bytearray | None = None  # the beginning of a frame, None between frames
         self._ended = False
 
+    @property
+    def ended(self) -> bool:
+        """Whether all further data are ignored."""
+        return self._ended
+
     def feed(self, data: bytes) -> list[Event]:
         """Parse data, and return the events that they complete, in order."""
         events: list[Event] = []

@@ -29,6 +29,11 @@ class ClientFrames:
         """Stop the connection, because the client is gone."""
         self._connection.stop()
 
+    def refuse_more(self) -> None:
+        """End the connection, because the client sent too many frames."""
+        refused(reason="too_many_frames", message=f"A client sent more than {FRAMES_A_SECOND} frames a second.")
+        self._connection.end(CloseCode.TOO_MANY_FRAMES)
+
     def receive(self, text: str | None) -> Awaitable[None] | None:
         """Handle a text message, or a binary one (None).
 
@@ -39,8 +44,7 @@ class ClientFrames:
             return None
         self._bucket = self._bucket or TokenBucket(FRAMES_A_SECOND, FRAMES_BURST)
         if not self._bucket.take():
-            refused(reason="too_many_frames", message=f"A client sent more than {FRAMES_A_SECOND} frames a second.")
-            connection.end(CloseCode.TOO_MANY_FRAMES)
+            self.refuse_more()
             return None
         try:
             if text is None:

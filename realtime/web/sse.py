@@ -56,6 +56,7 @@ class EventStream:
         self._begun = False
         self._ended = False
         self._end_event: asyncio.Event | None = None
+        self._stays = False
         self.fast: FastEventStream | None = None
         """The socket of this stream, if the server has handed it over."""
 
@@ -72,7 +73,7 @@ class EventStream:
         await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
         retry = b"retry: %d\n\n" % random.randint(*RETRY_MS)  # noqa: S311 - jitter
         await self._write(retry + frame.event)
-        self.fast = hand_over_stream(self._send)
+        self.fast = None if self._stays else hand_over_stream(self._send)
         if self.fast is not None:
             self._send = _send_nothing  # so that the server can forget the request
 
@@ -96,6 +97,10 @@ class EventStream:
 
     def give_up_silent(self, seconds: float) -> None:
         give_up_silent_peer(self._send, seconds)
+
+    def stay(self) -> None:
+        """Let the server keep the socket. If it was handed over after the opening, nobody would notice its end."""
+        self._stays = True
 
     async def until_ended(self) -> None:
         """Wait until `close` or `abort` has ended the stream."""
@@ -142,6 +147,7 @@ async def _stream(scope: Message, receive: Receive, send: Send) -> None:
             stream.fast.start_reading(connection)
             connection = None  # the socket stops it
         else:
+            stream.stay()
             await _until_gone(receive, stream)
     except RefusedError as refused:
         counts.refused[str(int(refused.code))] += 1

@@ -34,13 +34,22 @@ class Echo:
         self.gate = asyncio.Event()
         self.received: list[str | None] = []
         self.stopped = asyncio.Event()
+        self.refused = False
 
     def receive(self, text: str | None) -> Awaitable[None] | None:
         self.received.append(text)
         if text is not None and text.startswith("wait"):
             return self._answer_late(text)
+        if text == "fail":
+            return self._fail()
         self._answer(text)
         return None
+
+    def refuse_more(self) -> None:
+        self.refused = True
+
+    async def _fail(self) -> None:
+        raise RuntimeError("The test wants this.")
 
     async def _answer_late(self, text: str) -> None:
         await self.gate.wait()
