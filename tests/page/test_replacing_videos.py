@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -47,10 +48,15 @@ def card_of(page: Page, video_id: int) -> Locator:
     return page.locator("#videos-list > li").filter(has=page.locator(f'a[href="/videos/{video_id}"]'))
 
 
-async def order(page: Page, *titles: str) -> list[str]:
-    """Return which of these titles the list shows, in the order of the list."""
-    shown = await page.locator("#videos-list > li h3").all_text_contents()
-    return [title for title in shown if title in titles]
+async def in_order(page: Page, *titles: str) -> None:
+    """Wait until the list has these titles in this order. A new card moves when its place was read from the API."""
+    shown: list[str] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            while shown != list(titles):
+                texts = await page.locator("#videos-list > li h3").all_text_contents()
+                shown = [title for title in texts if title in titles]
+    assert shown == list(titles)
 
 
 WORDS = {
@@ -119,12 +125,12 @@ async def test_a_video_is_replaced_by_keyboard_and_every_page_follows(
     for one in (page, owner):
         await expect(card_of(one, old)).to_have_count(0)
         await expect(card_of(one, new)).to_have_attribute("data-status", "READY")
-        assert await order(one, title, newer) == [newer, title]
+        await in_order(one, newer, title)
     await expect(page.locator("#spoken")).to_contain_text(ended)
     await page.reload()
     await is_live(page)
     await expect(card_of(page, new)).to_be_visible()
-    assert await order(page, title, newer) == [newer, title]
+    await in_order(page, newer, title)
     await page.goto(f"{console.address}/videos/{old}")
     link = page.get_by_role("link", name=see)
     await expect(link).to_be_visible()
