@@ -57,11 +57,11 @@ class TimerWheel:
         now = asyncio.get_running_loop().time() / SLOT_SECONDS
         left = AT_ONCE
         for slot in sorted(slot for slot in self._slots if slot <= now):
-            waiting = self._slots[slot]
-            while waiting and left:
+            # Look the slot up before each call, because a call may cancel others and set new ones.
+            while left and (waiting := self._slots.get(slot)):
                 left -= 1
                 _call(waiting.pop())
-            if waiting:
+            if self._slots.get(slot):
                 break
             self._slots.pop(slot, None)
         if self._slots:

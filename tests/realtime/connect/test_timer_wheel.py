@@ -95,3 +95,20 @@ async def test_an_error_of_one_object_does_not_stop_the_others() -> None:
             wheel.set(each, now)
         await until(lambda: all(each.called for each in (failing, *others)))
     assert [line["event"] for line in logs] == ["timer_failed"]
+
+
+async def test_a_call_may_cancel_the_only_object_of_another_slot_and_set_a_new_one() -> None:
+    wheel, now = TimerWheel(), asyncio.get_running_loop().time()
+    cancelled, new, last = Noted(), Noted(), Noted()
+
+    def cancel_and_set() -> None:
+        wheel.cancel(cancelled, slot)
+        wheel.set(new, now - SLOT_SECONDS)
+
+    with capture_logs() as logs:
+        slot = wheel.set(cancelled, now - SLOT_SECONDS)
+        wheel.set(Noted(cancel_and_set), now - 2 * SLOT_SECONDS)
+        wheel.set(last, now)
+        await until(lambda: new.called and last.called)
+    assert not cancelled.called
+    assert logs == []
