@@ -1,4 +1,4 @@
-"""Limits the requests that change something: each user and each academy may send only so many in a minute.
+"""Limits how many requests that change something a user, and an academy, may send in a minute.
 
 Without this limit, one account could add lectures and accounts, or rename things, as fast as the server answers. Each
 of these requests is cheap, but its row, its outbox row and its record for every open page are not.

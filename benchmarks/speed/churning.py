@@ -32,7 +32,7 @@ class Round:
 def measure(
     server: str, folder: Path, *, protocol: str, connections: int, tenants: int, minutes: float
 ) -> Iterator[Round]:
-    """Yield the state after each round, for so many minutes."""
+    """Begin new rounds for `minutes`, and yield the state after each."""
     with SERVERS[server](folder, protocol, tenants) as target:
         clients = Clients(target.port, protocol, target.requests, connections, target.ready_text)
         began, number, lost = time.monotonic(), 0, 0

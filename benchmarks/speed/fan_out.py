@@ -82,7 +82,7 @@ def running(
 def measure(
     target: Target, generator: Generator, *, connections: int, rate: float, seconds: float, topics: int = TOPICS
 ) -> FanOut:
-    """Publish so many records that `rate` deliveries a second are due, and measure for `seconds`."""
+    """Publish records for `seconds`, with `rate` deliveries a second to all clients together, and measure."""
     tenants = len(target.requests)
     clients_of_a_record = connections / tenants
     begin = processes.now_us() + int(1e6 * (START_SECONDS + WARM_UP_SECONDS))

@@ -53,7 +53,7 @@ def print_figures(how: str, rows: int, seconds: float) -> None:
 
 
 def timed_import(work: Callable[..., Any], rows: int) -> tuple[float, int]:
-    """Import so many students into a new academy. Return the seconds and the academy's id."""
+    """Import `rows` students into a new academy. Return how many seconds it took, and the academy's id."""
     people: list[StudentRow] = invent_students(rows, Random(rows))  # noqa: S311 - invented people are no secret
     tenant_id, job_id = new_job(f"bench-{time.time_ns()}")
     began = time.perf_counter()

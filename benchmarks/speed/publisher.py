@@ -22,7 +22,7 @@ from realtime.records.record import Draft, draft_record
 
 TOPICS = 50
 """The number of topics of each tenant, by default. The engine may skip a record if a newer one of its topic replaces
-it. With so many topics that does not happen, unless a record is half a second late."""
+it. With 50 topics that does not happen, unless a record is half a second late."""
 FIRST_TENANT = 900_001
 RECORD_BYTES = 290
 _OTHER_BYTES = 190

@@ -9,8 +9,8 @@ PAUSE_SECONDS = 0.5
 """For how long a session checks that the client does not do what it must not do."""
 MANY = 250
 VERY_MANY = 2500
-"""So many topics that a client has to pace itself. With 100 topics in each frame, it sends 25 frames to subscribe and
-25 to unsubscribe, and a server accepts 10 frames a second."""
+"""A number of topics for which a client has to pace itself. With 100 topics in each frame, it sends 25 frames to
+subscribe and 25 to unsubscribe, and a server accepts 10 frames a second."""
 
 
 async def first_snapshot(session: Session) -> None:

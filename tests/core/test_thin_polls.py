@@ -22,6 +22,7 @@ from realtime.connect.revocation import session_subject
 from realtime.records.metrics import counts
 from realtime.redis.clock import clock
 from realtime.web.process_state import this_process
+from tests.realtime.passed import Passed
 from tests.realtime.waiting import PATIENCE_SECONDS, until
 
 JOB = UUID("10b95ed8-d493-403a-aa66-bbe143014b26")
@@ -34,18 +35,6 @@ STATES: list[tuple[str, str, dict[str, Any]]] = [
     (VIDEO_PATH, "video:42", {"status": "READY", "data": {"hls_path": "a/b.m3u8", "duration": 8.5}}),
 ]
 Headers = dict[str, str]
-
-
-class Passed:
-    """An application that notes that it was called. It stands for Django."""
-
-    def __init__(self) -> None:
-        self.called = False
-
-    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
-        self.called = True
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def made_by_uvicorn(theirs: type) -> Any:
 
 
 def attributes_used(ours: type) -> set[str]:
-    """Return the attributes that a class of ours uses of `self` and `super()`, and that uvicorn must define."""
+    """Return the attributes of `self` and `super()` that a class of ours uses and does not define: uvicorn must."""
     (body,) = ast.parse(inspect.getsource(ours)).body
     used, own = set(), set(vars(ours)) | set(ours.__annotations__)
     for node in ast.walk(body):

@@ -21,23 +21,12 @@ from realtime.redis.clock import clock
 from realtime.web.polls import SNAPSHOT_PATH, with_polls
 from realtime.web.process_state import ServerProcess, this_process
 from realtime.web.thin_paths import HEALTH_PATH, with_thin_paths
+from tests.realtime.passed import Passed
 from tests.realtime.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.usefixtures("forget_clients")
 Headers = dict[str, str]
 Answer = tuple[int, dict[bytes, bytes], bytes]
-
-
-class Passed:
-    """An application that notes that it was called. It stands for Django."""
-
-    def __init__(self) -> None:
-        self.called = False
-
-    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
-        self.called = True
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
 
 
 @pytest.fixture
